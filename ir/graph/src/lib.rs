@@ -1,0 +1,3 @@
+//! Operator graphs: WHICH operators a network applies.
+
+pub mod source;
