@@ -18,7 +18,7 @@ pub enum Framework {
     Torch,
 }
 
-/// One graph as the file holds it. Names are unique within it and its enclosing lists.
+/// One graph as the file holds it. Names are unique within it and among the outer names that it can see.
 #[derive(Clone, Debug, Default)]
 pub struct SourceModel {
     /// The graph's name; may be empty.
@@ -31,6 +31,22 @@ pub struct SourceModel {
     pub constants: BTreeMap<String, Array>,
     /// The nodes, in the file's order (importers do not sort).
     pub nodes: Vec<SourceNode>,
+    /// How values, constants included, stand for real numbers, by value name; for those that the file says so of.
+    pub quantization: BTreeMap<String, SourceQuantization>,
+    /// The element types of values that nodes compute, by value name, for those that the file says so of. TFLite
+    /// states them all, and where its options are silent they alone say what a node converts to.
+    pub dtypes: BTreeMap<String, DType>,
+}
+
+/// Integers that stand for real numbers: `real = scale × (integer − zero point)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceQuantization {
+    /// One for the whole tensor, or one for each position along `axis`.
+    pub scales: Vec<f32>,
+    /// As many as there are scales.
+    pub zero_points: Vec<i64>,
+    /// The axis that the scales run along; without meaning when there is only one.
+    pub axis: usize,
 }
 
 /// A named input or output.
