@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use nablac_graph::source::{SourceAttribute, SourceNode};
+use nablac_graph::source::SourceNode;
 
 use crate::Error;
 use crate::model::{Import, Scope, default_domain, opsets};
-use crate::node::Converted;
+use crate::node::{Attributes, Converted};
 use crate::proto;
 
 /// What a call names: domain, operator, overload.
@@ -24,7 +24,7 @@ pub(crate) struct Function {
     inputs: Vec<String>,
     outputs: Vec<String>,
     nodes: Vec<Converted>,
-    defaults: BTreeMap<String, SourceAttribute>,
+    defaults: Attributes,
     /// What makes it unsupported, if it is called.
     unsupported: Vec<String>,
 }
@@ -66,7 +66,7 @@ impl Import<'_> {
             };
             nodes.push(self.convert(node, name, &opsets, None)?);
         }
-        let mut defaults = BTreeMap::new();
+        let mut defaults = Attributes::new();
         for attribute in proto.attribute_proto {
             let name = attribute.name.clone();
             let value = self.attribute(attribute, &label, None);

@@ -16,9 +16,14 @@ use crate::proto::{self, attribute};
 pub(crate) struct Converted {
     pub node: SourceNode,
     pub key: Key,
-    /// The attribute's name, and the name of the attribute that gives its value.
-    pub references: Vec<(String, String)>,
+    pub references: References,
 }
+
+/// Values by name.
+pub(crate) type Attributes = BTreeMap<String, SourceAttribute>;
+
+/// Of an attribute within a function: its name, and the name of the function's attribute that gives its value.
+pub(crate) type References = Vec<(String, String)>;
 
 /// The graph that a node is in, and how many nodes come before it there.
 type Place<'a> = (&'a Scope<'a>, usize);
@@ -59,14 +64,13 @@ impl Import<'_> {
         Ok(Converted { node, key, references })
     }
 
-    #[allow(clippy::type_complexity)] // values by name, and references as `Converted` holds them
     fn attributes(
         &mut self,
         protos: Vec<proto::Attribute>,
         place: &str,
         scope: Option<Place>,
-    ) -> Result<(BTreeMap<String, SourceAttribute>, Vec<(String, String)>), Error> {
-        let (mut attributes, mut references) = (BTreeMap::new(), Vec::new());
+    ) -> Result<(Attributes, References), Error> {
+        let (mut attributes, mut references) = (Attributes::new(), References::new());
         let mut seen = BTreeSet::new();
         for proto in protos {
             let name = proto.name.clone();
