@@ -5,8 +5,8 @@
 //! opsets 7 to 28.
 //!
 //! The messages are Rust structs with `prost`'s derive, and only the fields that matter here: there is no
-//! generated code, `protoc` or build script. The `onnx-protobuf` crate ends at IR version 10 (it knows nothing of
-//! overloads of functions, `metadata_props` or the element types after `INT4`) and brings a second protobuf
+//! generated code, `protoc` or build script. The `onnx-protobuf` crate ends at IR version 10 and the element type
+//! `INT4`, decodes every field whether it is read or not, is under another licence and brings a second protobuf
 //! runtime. Before `prost` allocates anything, a scan of the bytes ([`Error::Wire`]) checks that every length lies
 //! within its message, and counts nodes and nesting, so that a small file cannot ask for a large memory and an
 //! error can say at which byte the file breaks.

@@ -141,50 +141,61 @@ fn typed_data(
     elements: usize,
     label: &str,
 ) -> Result<Vec<u8>, Error> {
-    let narrow = !matches!(dtype, DType::U32 | DType::U64 | DType::I64 | DType::F64)
-        && (dtype != DType::F32 || stored == 2);
-    let (field, length) = match dtype {
-        _ if narrow => ("int32_data", tensor.int32_data.len()),
-        DType::F32 => ("float_data", tensor.float_data.len()),
-        DType::F64 => ("double_data", tensor.double_data.len()),
-        DType::I64 => ("int64_data", tensor.int64_data.len()),
-        _ => ("uint64_data", tensor.uint64_data.len()),
-    };
+    let (floats, doubles) = (&tensor.float_data, &tensor.double_data);
+    let (ints, longs, unsigned) = (&tensor.int32_data, &tensor.int64_data, &tensor.uint64_data);
     let place = || format!("tensor `{label}`");
-    if length != elements {
-        let problem = format!("{elements} elements are expected in {field} or raw_data, {length} are there");
-        return Err(Error::model(place(), problem));
-    }
-    let outside =
-        |x: &dyn std::fmt::Display| Error::model(place(), format!("{x} in {field} is out of range"));
-    let mut bytes = Vec::with_capacity(elements.saturating_mul(stored));
+    let expect = |field: &str, length: usize| match length == elements {
+        true => Ok(()),
+        false => {
+            let problem =
+                format!("{elements} elements are expected in {field} or raw_data, {length} are there");
+            Err(Error::model(place(), problem))
+        }
+    };
     match dtype {
-        _ if narrow => {
-            let (low, high) = range(dtype, stored);
-            for &x in &tensor.int32_data {
-                if !(low..=high).contains(&(x as i64)) {
-                    return Err(outside(&x));
-                }
-                bytes.extend(&x.to_le_bytes()[..stored]);
-            }
+        DType::F32 if stored == 4 => {
+            expect("float_data", floats.len())?;
+            Ok(floats.iter().flat_map(|x| x.to_le_bytes()).collect())
         }
-        DType::F32 => tensor.float_data.iter().for_each(|x| bytes.extend(x.to_le_bytes())),
-        DType::F64 => tensor.double_data.iter().for_each(|x| bytes.extend(x.to_le_bytes())),
-        DType::I64 => tensor.int64_data.iter().for_each(|x| bytes.extend(x.to_le_bytes())),
+        DType::F64 => {
+            expect("double_data", doubles.len())?;
+            Ok(doubles.iter().flat_map(|x| x.to_le_bytes()).collect())
+        }
+        DType::I64 => {
+            expect("int64_data", longs.len())?;
+            Ok(longs.iter().flat_map(|x| x.to_le_bytes()).collect())
+        }
+        DType::U32 | DType::U64 => {
+            expect("uint64_data", unsigned.len())?;
+            narrowed(unsigned.iter().map(|&x| x.into()), dtype, stored, &place())
+        }
         _ => {
-            for &x in &tensor.uint64_data {
-                if stored == 4 && x > u32::MAX as u64 {
-                    return Err(outside(&x));
-                }
-                bytes.extend(&x.to_le_bytes()[..stored]);
-            }
+            expect("int32_data", ints.len())?;
+            narrowed(ints.iter().map(|&x| x.into()), dtype, stored, &place())
         }
+    }
+}
+
+/// Elements that are stored in `stored` bytes each, from a field of wider integers.
+fn narrowed(
+    elements: impl Iterator<Item = i128>,
+    dtype: DType,
+    stored: usize,
+    place: &str,
+) -> Result<Vec<u8>, Error> {
+    let (low, high) = range(dtype, stored);
+    let mut bytes = Vec::new();
+    for x in elements {
+        if !(low..=high).contains(&x) {
+            return Err(Error::model(place, format!("the element {x} is out of the range of its type")));
+        }
+        bytes.extend(&x.to_le_bytes()[..stored]);
     }
     Ok(bytes)
 }
 
-/// What an element of `int32_data` may be; 16-bit floats are there as their bits.
-fn range(dtype: DType, stored: usize) -> (i64, i64) {
+/// What an element may be; 16-bit floats are there as their bits.
+fn range(dtype: DType, stored: usize) -> (i128, i128) {
     let bits = 8 * stored as u32;
     match dtype {
         DType::Bool => (0, 1),

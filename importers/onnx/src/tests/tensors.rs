@@ -57,9 +57,9 @@ fn lengths_and_ranges_are_checked() {
     for (tensor, parts) in [
         (raw(15), vec!["`w`", "16 bytes", "15 are there"]),
         (Tensor { float_data: vec![1.0], ..of(1, &[2]) }, vec!["`w`", "float_data", "1 are there"]),
-        (Tensor { int32_data: vec![256], ..of(2, &[1]) }, vec!["`w`", "256", "out of range"]),
-        (Tensor { int32_data: vec![-1], ..of(10, &[1]) }, vec!["`w`", "-1", "out of range"]),
-        (Tensor { uint64_data: vec![1 << 32], ..of(12, &[1]) }, vec!["`w`", "out of range"]),
+        (Tensor { int32_data: vec![256], ..of(2, &[1]) }, vec!["`w`", "256", "out of the range"]),
+        (Tensor { int32_data: vec![-1], ..of(10, &[1]) }, vec!["`w`", "-1", "out of the range"]),
+        (Tensor { uint64_data: vec![1 << 32], ..of(12, &[1]) }, vec!["`w`", "out of the range"]),
         (of(1, &[-3]), vec!["`w`", "-3"]),
         (of(0, &[1]), vec!["`w`", "data_type is 0"]),
         (of(77, &[1]), vec!["`w`", "data_type is 77"]),
