@@ -82,7 +82,9 @@ def bound(model: onnx.ModelProto, names: set[str], values: dict[str, np.ndarray]
     result.CopyFrom(model)
     del result.graph.input[:]
     result.graph.input.extend(info for info in model.graph.input if info.name not in names)
-    result.graph.initializer.extend(onnx.numpy_helper.from_array(np.asarray(values[name]), name) for name in sorted(names))
+    result.graph.initializer.extend(
+        onnx.numpy_helper.from_array(np.asarray(values[name]), name) for name in sorted(names)
+    )
     onnx.checker.check_model(result)
     return result
 

@@ -19,9 +19,7 @@ from pathlib import Path
 import numpy as np
 
 # What .npz holds without a convention of its own.
-NPZ_TYPES = frozenset(
-    "bool int8 uint8 int16 uint16 int32 uint32 int64 uint64 float16 float32 float64".split()
-)
+NPZ_TYPES = frozenset("bool int8 uint8 int16 uint16 int32 uint32 int64 uint64 float16 float32 float64".split())
 
 
 @dataclasses.dataclass
