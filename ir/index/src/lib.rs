@@ -15,6 +15,7 @@ pub mod lexer;
 mod parse;
 mod print;
 mod program;
+mod rewrite;
 mod verify;
 
 pub use array::{Array, elements};
@@ -30,4 +31,5 @@ pub use program::{
     Branch, Carry, Loop, LoopId, Program, Reduce, Repeat, Role, Statement, Step, Tensor, TensorId,
     for_each_read, for_each_write, largest, smallest,
 };
+pub use rewrite::*;
 pub use verify::verify;
