@@ -193,6 +193,13 @@ impl Machine {
         if ![32, 64].contains(&self.word_bits) {
             return Some(format!("`word_bits` is {}; it must be 32 or 64", self.word_bits));
         }
+        let is_name = |name: &str| {
+            name.starts_with(|c: char| c.is_ascii_alphabetic())
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        };
+        if let Some(memory) = self.memories.iter().find(|memory| !is_name(&memory.name)) {
+            return Some(format!("memory `{}` is not named by letters, digits and `_`", memory.name));
+        }
         if let Some(memory) = self.memories.iter().find(|memory| !memory.is_possible()) {
             return Some(format!(
                 "memory `{}` has no bytes, ends past the last address or costs nothing",
