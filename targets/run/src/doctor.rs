@@ -72,6 +72,23 @@ fn library_status(machine: &Machine, compiler: &str, package: &str) -> ToolStatu
     }
 }
 
+/// An error that says what to install, if the compiler is there without its C library. The compiler's own words would be
+/// that some header does not exist.
+pub(crate) fn require_library(machine: &Machine, asked_for: Option<&str>) -> Result<(), Error> {
+    let Some(package) = &machine.compiler.library else { return Ok(()) };
+    let command = compiler_command(&machine.compiler, asked_for);
+    let purpose = "to compile the C";
+    Tool { command: &command, package: &machine.compiler.package, purpose }.version()?;
+    match library_path(&command, &machine.compiler) {
+        Some(_) => Ok(()),
+        None => Err(Error::MissingTool {
+            tool: format!("the C library of {command}"),
+            package: package.clone(),
+            purpose: "to link the C",
+        }),
+    }
+}
+
 /// Where the compiler finds its maths library; it answers with the bare name if it finds none.
 fn library_path(command: &str, compiler: &Compiler) -> Option<String> {
     let output = Command::new(command).args(&compiler.flags).arg("-print-file-name=libm.a").output().ok()?;

@@ -7,8 +7,8 @@ use crate::counts::Counts;
 use crate::exchange::Report;
 use crate::image::Program;
 use crate::{
-    Artifact, Error, FunctionCost, Measure, Measurement, Options, Run, Sample, artifact, cycles, exchange,
-    plugin,
+    Artifact, Error, FunctionCost, Measure, Measurement, Options, Run, Sample, artifact, cycles, doctor,
+    exchange, plugin,
 };
 use nablac_machine::{Emulator, Machine, Role};
 use std::collections::BTreeMap;
@@ -52,6 +52,7 @@ impl Measure for Emulated<'_> {
             let what = "run with sanitizers; the host can".to_owned();
             return Err(Error::Unsupported { machine: self.machine.name.clone(), what });
         }
+        doctor::require_library(self.machine, options.compiler.as_deref())?;
         let mut build = Build::new(self.machine, artifact, work, options)?;
         let work = build.folder().to_owned();
         self.build(&mut build, artifact)?;

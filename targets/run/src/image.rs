@@ -102,19 +102,20 @@ fn sizes(file: &object::File) -> Sizes {
         let size = section.size();
         let is_harness = section.name().is_ok_and(|name| name.starts_with(HARNESS));
         let counter = match section.kind() {
-            SectionKind::UninitializedData if is_harness => continue,
-            SectionKind::UninitializedData => &mut sizes.bss,
-            SectionKind::Text | SectionKind::Data | SectionKind::ReadOnlyData if is_harness => {
-                &mut sizes.harness
-            }
             SectionKind::Text => &mut sizes.text,
             SectionKind::Data => &mut sizes.data,
+            SectionKind::UninitializedData => &mut sizes.bss,
             SectionKind::ReadOnlyData | SectionKind::ReadOnlyString | SectionKind::ReadOnlyDataWithRel => {
                 &mut sizes.rodata
             }
             // Exception tables of library functions have a kind of their own, and still take flash.
             SectionKind::Unknown if is_loaded(section.flags()) => &mut sizes.rodata,
             _ => continue,
+        };
+        let counter = match is_harness {
+            true if section.kind() == SectionKind::UninitializedData => continue,
+            true => &mut sizes.harness,
+            false => counter,
         };
         *counter += size;
     }

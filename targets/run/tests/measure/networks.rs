@@ -110,6 +110,10 @@ fn figures_are_the_models_own() {
     assert_eq!(Some(cycles), measured.estimated_cycles);
     assert_eq!(measured.arena_bytes, 64);
     assert_eq!(measured.context_bytes, 4);
+    let weights = 4 * (32 + 8 + 24 + 3);
+    let object_rodata = weights..weights + 64; // and expf's few constants
+    assert!(object_rodata.contains(&measured.rodata_bytes), "{}", measured.rodata_bytes);
+    assert!(measured.harness_bytes > 1000 && measured.harness_bytes < 4000, "{}", measured.harness_bytes);
     assert_eq!(measured.flash_bytes, measured.text_bytes + measured.rodata_bytes + measured.data_bytes);
     let map = std::fs::read_to_string(work("figures-cortex-m4").join("program.map")).unwrap();
     let pulled: Vec<&str> = map.lines().take_while(|line| !line.contains("Discarded")).collect();
