@@ -29,8 +29,21 @@ pub struct SourceModel {
     pub outputs: Vec<SourceTensor>,
     /// Weights and other constants by value name.
     pub constants: BTreeMap<String, Array>,
+    /// How integers of a tensor stand for reals, by value name, where the file says so.
+    pub quantization: BTreeMap<String, SourceQuantization>,
     /// The nodes, in the file's order (importers do not sort).
     pub nodes: Vec<SourceNode>,
+}
+
+/// How the integers of a tensor stand for reals: `real = scale * (integer - zero_point)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceQuantization {
+    /// One scale, or one per index of `axis`.
+    pub scales: Vec<f32>,
+    /// As many zero points.
+    pub zero_points: Vec<i64>,
+    /// The axis that scales vary along; of no meaning when there is one scale.
+    pub axis: usize,
 }
 
 /// A named input or output.
