@@ -1,6 +1,25 @@
 //! Operator graphs: WHICH operators a network applies.
+//!
+//! Owns graphs and their text, verifier, interpreter and rewrites, one file per operator, and the step from a framework's
+//! node list to a graph and from a graph to index notation. Knows nothing of file formats or of machines.
 
+pub mod define;
+mod error;
+mod fold;
+mod graph;
 pub mod half;
+pub mod import;
 pub mod limits;
 pub mod names;
+pub mod operator;
+pub mod ops;
+mod rewrite;
 pub mod source;
+
+pub use define::define;
+pub use error::Error;
+pub use fold::fold_constants;
+pub use graph::{Graph, Node, Value, ValueId};
+pub use import::import;
+pub use operator::Operator;
+pub use rewrite::remove_unread;

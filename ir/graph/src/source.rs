@@ -29,23 +29,23 @@ pub struct SourceModel {
     pub outputs: Vec<SourceTensor>,
     /// Weights and other constants by value name.
     pub constants: BTreeMap<String, Array>,
+    /// How integers of a tensor stand for reals, by value name, where the file says so.
+    pub quantization: BTreeMap<String, SourceQuantization>,
     /// The nodes, in the file's order (importers do not sort).
     pub nodes: Vec<SourceNode>,
-    /// How values, constants included, stand for real numbers, by value name; for those that the file says so of.
-    pub quantization: BTreeMap<String, SourceQuantization>,
     /// The element types of values that nodes compute, by value name, for those that the file says so of. TFLite
     /// states them all, and where its options are silent they alone say what a node converts to.
     pub dtypes: BTreeMap<String, DType>,
 }
 
-/// Integers that stand for real numbers: `real = scale × (integer − zero point)`.
+/// How the integers of a tensor stand for reals: `real = scale * (integer - zero_point)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceQuantization {
-    /// One for the whole tensor, or one for each position along `axis`.
+    /// One scale, or one per index of `axis`.
     pub scales: Vec<f32>,
-    /// As many as there are scales.
+    /// As many zero points.
     pub zero_points: Vec<i64>,
-    /// The axis that the scales run along; without meaning when there is only one.
+    /// The axis that scales vary along; of no meaning when there is one scale.
     pub axis: usize,
 }
 

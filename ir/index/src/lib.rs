@@ -1,7 +1,35 @@
 //! Index notation: WHAT an operator computes.
+//!
+//! Owns the one statement form `out[index] reduce body`, programs of such statements, their text, verifier,
+//! interpreter, builder and rewrites, and the meaning of numbers. Knows nothing of operators or of machines.
 
+pub mod arithmetic;
 mod array;
+mod build;
 mod dtype;
+mod error;
+mod expression;
+mod index;
+mod interpret;
+pub mod lexer;
+mod parse;
+mod print;
+mod program;
+mod rewrite;
+mod verify;
 
 pub use array::{Array, elements};
+pub use build::{Builder, axes};
 pub use dtype::{DType, Kind, Value, wrap};
+pub use error::Error;
+pub use expression::{Access, Binary, Expr, Unary};
+pub use index::{Atom, Index};
+pub use interpret::{Memory, row_major_strides, run, run_all};
+pub use parse::{parse, parse_array, parse_literal, parse_program, parse_type, parse_with};
+pub use print::{KEYWORDS, array_text, literal_text};
+pub use program::{
+    Branch, Carry, Loop, LoopId, Program, Reduce, Repeat, Role, Statement, Step, Tensor, TensorId,
+    for_each_read, for_each_write, largest, smallest,
+};
+pub use rewrite::*;
+pub use verify::verify;

@@ -1,0 +1,130 @@
+//! Graphs to index notation: every node's definition, one behind the other.
+//!
+//! Owns how the values of a graph become the tensors of a program, and the types of a node's outputs, which follow from its
+//! definition. What a node means is its operator's file.
+
+use nablac_index::{Builder, DType, Expr, Program, Reduce, Role, TensorId, axes};
+
+use crate::error::Error;
+use crate::graph::{Graph, Node, ValueId};
+use crate::operator::{Definition, Operator};
+
+/// The program that a graph means. Inputs and outputs are in the graph's order, under their names.
+pub fn define(graph: &Graph) -> Result<Program, Error> {
+    let mut builder = Builder::new(&graph.name);
+    let mut tensors: Vec<Option<TensorId>> = vec![None; graph.values.len()];
+    for &id in &graph.inputs {
+        let value = graph.value(id);
+        tensors[id.0 as usize] = Some(builder.tensor(&value.name, value.dtype, &value.shape, Role::Input));
+    }
+    let outputs: Vec<TensorId> = graph
+        .outputs
+        .iter()
+        .map(|&id| {
+            let value = graph.value(id);
+            builder.tensor(&value.name, value.dtype, &value.shape, Role::Output)
+        })
+        .collect();
+    define_nodes(graph, &mut builder, &mut tensors)?;
+    builder.set_label("", "");
+    for (&id, &output) in graph.outputs.iter().zip(&outputs) {
+        let value = tensor_of(graph, &mut builder, &mut tensors, id);
+        copy(&mut builder, value, output);
+    }
+    Ok(builder.finish())
+}
+
+/// Writes a region's nodes into a program that is under construction; gives the tensors of its outputs.
+pub fn define_region(
+    region: &Graph,
+    builder: &mut Builder,
+    inputs: &[TensorId],
+) -> Result<Vec<TensorId>, Error> {
+    let mut tensors: Vec<Option<TensorId>> = vec![None; region.values.len()];
+    for (&id, &tensor) in region.inputs.iter().zip(inputs) {
+        tensors[id.0 as usize] = Some(tensor);
+    }
+    define_nodes(region, builder, &mut tensors)?;
+    Ok(region.outputs.iter().map(|&id| tensor_of(region, builder, &mut tensors, id)).collect())
+}
+
+/// `to[i, j, …] = from[i, j, …]`.
+pub fn copy(builder: &mut Builder, from: TensorId, to: TensorId) {
+    let shape = builder.shape(to);
+    builder.write(to, Reduce::Set, &axes(&shape), |at| (at.to_vec(), Expr::read(from, at)));
+}
+
+fn define_nodes(graph: &Graph, builder: &mut Builder, tensors: &mut [Option<TensorId>]) -> Result<(), Error> {
+    for node in &graph.nodes {
+        let inputs: Vec<Option<TensorId>> =
+            node.inputs.iter().map(|id| id.map(|id| tensor_of(graph, builder, tensors, id))).collect();
+        let prefix = node.outputs.first().map_or(&node.name, |&id| &graph.value(id).name);
+        let outputs = define_node(builder, node, prefix, inputs)?;
+        for (&id, tensor) in node.outputs.iter().zip(outputs) {
+            tensors[id.0 as usize] = Some(tensor);
+        }
+    }
+    Ok(())
+}
+
+fn define_node(
+    builder: &mut Builder,
+    node: &Node,
+    prefix: &str,
+    inputs: Vec<Option<TensorId>>,
+) -> Result<Vec<TensorId>, Error> {
+    builder.set_label(&node.name, prefix);
+    let mut definition = Definition {
+        builder,
+        node: &node.name,
+        operator: node.operator.name(),
+        inputs,
+        outputs: vec![],
+        regions: &node.regions,
+    };
+    node.operator.define(&mut definition)?;
+    Ok(definition.outputs)
+}
+
+/// The tensor of a value; constants are added when they are first read.
+fn tensor_of(
+    graph: &Graph,
+    builder: &mut Builder,
+    tensors: &mut [Option<TensorId>],
+    id: ValueId,
+) -> TensorId {
+    let value = graph.value(id);
+    *tensors[id.0 as usize].get_or_insert_with(|| match &value.constant {
+        Some(array) => builder.constant(&value.name, array.clone()),
+        None => unreachable!("`{}` is read before its node; the graph's verifier refuses that", value.name),
+    })
+}
+
+/// The types of what an operator writes when it is applied to `inputs`.
+pub(crate) fn output_types(
+    graph: &Graph,
+    name: &str,
+    operator: &Operator,
+    inputs: &[Option<ValueId>],
+    regions: &[Graph],
+) -> Result<Vec<(DType, Vec<usize>)>, Error> {
+    let mut builder = Builder::new(name);
+    let tensors = inputs
+        .iter()
+        .map(|id| {
+            id.map(|id| {
+                let value = graph.value(id);
+                builder.tensor(&value.name, value.dtype, &value.shape, Role::Input)
+            })
+        })
+        .collect();
+    let node = Node {
+        name: name.into(),
+        operator: operator.clone(),
+        inputs: vec![],
+        outputs: vec![],
+        regions: regions.to_vec(),
+    };
+    let outputs = define_node(&mut builder, &node, "", tensors)?;
+    Ok(outputs.into_iter().map(|t| (builder.dtype(t), builder.shape(t))).collect())
+}

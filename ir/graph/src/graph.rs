@@ -1,0 +1,128 @@
+//! Graphs: values, and the nodes that compute them.
+//!
+//! Owns the grammar. A node applies an operator to values; regions are the subgraphs of If, Loop and Scan, each a graph by
+//! itself that sees nothing of the graph around it but its inputs.
+
+use nablac_index::{Array, DType};
+
+use crate::operator::Operator;
+
+/// A value of a graph, by position.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ValueId(pub u32);
+
+/// A network, or a region of one.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Graph {
+    /// The name in the model; may be empty.
+    pub name: String,
+    /// All values.
+    pub values: Vec<Value>,
+    /// The nodes; each comes after those whose values it reads.
+    pub nodes: Vec<Node>,
+    /// What the caller gives, in order.
+    pub inputs: Vec<ValueId>,
+    /// What the caller gets, in order.
+    pub outputs: Vec<ValueId>,
+}
+
+/// A tensor that flows between nodes.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Value {
+    /// Unique within the graph.
+    pub name: String,
+    /// The element type.
+    pub dtype: DType,
+    /// The extents, outermost first.
+    pub shape: Vec<usize>,
+    /// Its elements, when they are known at compile time.
+    pub constant: Option<Array>,
+}
+
+/// An operator applied to values.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Node {
+    /// The name in the model; several nodes made from one node of the model share it.
+    pub name: String,
+    /// What it computes.
+    pub operator: Operator,
+    /// What it reads; `None` is an optional input that is left out.
+    pub inputs: Vec<Option<ValueId>>,
+    /// What it writes.
+    pub outputs: Vec<ValueId>,
+    /// The subgraphs of If, Loop and Scan.
+    pub regions: Vec<Graph>,
+}
+
+impl Graph {
+    /// The value `id`.
+    pub fn value(&self, id: ValueId) -> &Value {
+        &self.values[id.0 as usize]
+    }
+
+    /// All values with their ids.
+    pub fn values(&self) -> impl Iterator<Item = (ValueId, &Value)> {
+        self.values.iter().enumerate().map(|(i, v)| (ValueId(i as u32), v))
+    }
+
+    /// Adds a value. The name is made unique by a number behind it.
+    pub fn add_value(
+        &mut self,
+        name: &str,
+        dtype: DType,
+        shape: &[usize],
+        constant: Option<Array>,
+    ) -> ValueId {
+        let taken = |name: &str| self.values.iter().any(|v| v.name == name);
+        let mut unique = name.to_string();
+        let mut number = 1;
+        while taken(&unique) {
+            number += 1;
+            unique = format!("{name}_{number}");
+        }
+        self.values.push(Value { name: unique, dtype, shape: shape.to_vec(), constant });
+        ValueId(self.values.len() as u32 - 1)
+    }
+
+    /// Adds a constant.
+    pub fn add_constant(&mut self, name: &str, array: Array) -> ValueId {
+        let shape = array.shape().to_vec();
+        self.add_value(name, array.dtype(), &shape, Some(array))
+    }
+
+    /// The position of the node that writes a value.
+    pub fn producer(&self, id: ValueId) -> Option<usize> {
+        self.nodes.iter().position(|node| node.outputs.contains(&id))
+    }
+
+    /// How many times each value is read, by nodes and as an output.
+    pub fn read_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.values.len()];
+        let reads = self.nodes.iter().flat_map(|node| node.inputs.iter().flatten()).chain(&self.outputs);
+        reads.for_each(|id| counts[id.0 as usize] += 1);
+        counts
+    }
+
+    /// Adds a node behind the others. Its operator's definition gives the types of what it writes.
+    pub fn add_node(
+        &mut self,
+        name: &str,
+        operator: Operator,
+        inputs: &[Option<ValueId>],
+        regions: Vec<Graph>,
+    ) -> Result<Vec<ValueId>, crate::Error> {
+        let types = crate::define::output_types(self, name, &operator, inputs, &regions)?;
+        let outputs: Vec<ValueId> = types
+            .iter()
+            .enumerate()
+            .map(|(position, (dtype, shape))| {
+                let value = if position == 0 { name.to_string() } else { format!("{name}.{position}") };
+                self.add_value(&value, *dtype, shape, None)
+            })
+            .collect();
+        let node =
+            Node { name: name.into(), operator, inputs: inputs.to_vec(), outputs: outputs.clone(), regions };
+        self.nodes.push(node);
+        Ok(outputs)
+    }
+}

@@ -1,0 +1,253 @@
+//! How an operator's file reads a framework's node, and adds nodes to the graph.
+
+use nablac_index::{Array, DType};
+
+use crate::error::Error;
+use crate::fold;
+use crate::graph::{Graph, ValueId};
+use crate::import::{Region, Scope};
+use crate::operator::Operator;
+use crate::source::{Framework, SourceAttribute, SourceModel, SourceNode};
+
+/// A framework's node, with its inputs looked up.
+pub struct Reader<'r, 's> {
+    scope: &'r mut Scope<'s>,
+    model: &'r SourceModel,
+    node: &'r SourceNode,
+    inputs: Vec<Option<ValueId>>,
+}
+
+impl<'r, 's> Reader<'r, 's> {
+    pub(crate) fn new(
+        scope: &'r mut Scope<'s>,
+        model: &'r SourceModel,
+        node: &'r SourceNode,
+        inputs: Vec<Option<ValueId>>,
+    ) -> Reader<'r, 's> {
+        Reader { scope, model, node, inputs }
+    }
+
+    /// Whose vocabulary the node is of.
+    pub fn framework(&self) -> Framework {
+        self.node.framework
+    }
+
+    /// The operator's name in that vocabulary.
+    pub fn operator(&self) -> &str {
+        &self.node.operator
+    }
+
+    /// The operator set (ONNX) or operator version (TFLite).
+    pub fn version(&self) -> i64 {
+        self.node.version
+    }
+
+    /// All inputs.
+    pub fn inputs(&self) -> &[Option<ValueId>] {
+        &self.inputs
+    }
+
+    /// How many outputs the node names.
+    pub fn output_count(&self) -> usize {
+        self.node.outputs.len()
+    }
+
+    /// Whether somebody may read output `position`.
+    pub fn has_output(&self, position: usize) -> bool {
+        self.node.outputs.get(position).is_some_and(|name| !name.is_empty())
+    }
+
+    /// Input `position`, which the operator can't do without.
+    pub fn input(&self, position: usize) -> Result<ValueId, Error> {
+        self.optional(position).ok_or_else(|| self.malformed(format!("input {position} is missing")))
+    }
+
+    /// Input `position`, if it is given.
+    pub fn optional(&self, position: usize) -> Option<ValueId> {
+        self.inputs.get(position).copied().flatten()
+    }
+
+    /// The shape of a value.
+    pub fn shape(&self, value: ValueId) -> Vec<usize> {
+        self.scope.graph.value(value).shape.clone()
+    }
+
+    /// The element type of a value.
+    pub fn dtype(&self, value: ValueId) -> DType {
+        self.scope.graph.value(value).dtype
+    }
+
+    /// The elements of a value that must be known at compile time, because it decides a shape; computed now if only
+    /// constants go into it.
+    pub fn constant_of(&mut self, value: ValueId) -> Result<Array, Error> {
+        fold::constant_of(&mut self.scope.graph, value).ok_or_else(|| {
+            let name = &self.scope.graph.value(value).name;
+            self.unsupported(format!(
+                "`{name}` is computed at run time, but decides a shape: make it constant"
+            ))
+        })
+    }
+
+    /// `constant_of` input `position`.
+    pub fn constant(&mut self, position: usize) -> Result<Array, Error> {
+        let value = self.input(position)?;
+        self.constant_of(value)
+    }
+
+    /// `constant_of` input `position`, if it is given.
+    pub fn optional_constant(&mut self, position: usize) -> Result<Option<Array>, Error> {
+        self.optional(position).map(|value| self.constant_of(value)).transpose()
+    }
+
+    fn attribute(&self, name: &str) -> Option<&SourceAttribute> {
+        self.node.attributes.get(name)
+    }
+
+    /// Whether the node has attribute `name`.
+    pub fn has(&self, name: &str) -> bool {
+        self.attribute(name).is_some()
+    }
+
+    /// An integer attribute.
+    pub fn int(&self, name: &str, default: i64) -> Result<i64, Error> {
+        match self.attribute(name) {
+            None => Ok(default),
+            Some(SourceAttribute::Int(value)) => Ok(*value),
+            Some(_) => Err(self.wrong_type(name, "an integer")),
+        }
+    }
+
+    /// A list of integers.
+    pub fn ints(&self, name: &str) -> Result<Option<Vec<i64>>, Error> {
+        match self.attribute(name) {
+            None => Ok(None),
+            Some(SourceAttribute::Ints(values)) => Ok(Some(values.clone())),
+            Some(_) => Err(self.wrong_type(name, "a list of integers")),
+        }
+    }
+
+    /// A float attribute.
+    pub fn float(&self, name: &str, default: f64) -> Result<f64, Error> {
+        match self.attribute(name) {
+            None => Ok(default),
+            Some(SourceAttribute::Float(value)) => Ok(*value),
+            Some(SourceAttribute::Int(value)) => Ok(*value as f64),
+            Some(_) => Err(self.wrong_type(name, "a float")),
+        }
+    }
+
+    /// A text attribute.
+    pub fn text(&self, name: &str, default: &str) -> Result<String, Error> {
+        match self.attribute(name) {
+            None => Ok(default.into()),
+            Some(SourceAttribute::Text(text)) => Ok(text.clone()),
+            Some(_) => Err(self.wrong_type(name, "a text")),
+        }
+    }
+
+    /// An attribute as the file has it, for the few that fit none of the above.
+    pub fn raw(&self, name: &str) -> Option<&SourceAttribute> {
+        self.attribute(name)
+    }
+
+    fn wrong_type(&self, name: &str, expected: &str) -> Error {
+        self.malformed(format!("attribute `{name}` is not {expected}"))
+    }
+
+    /// Adds a node with optional inputs left out; gives all its outputs.
+    pub fn add_with(
+        &mut self,
+        operator: impl Into<Operator>,
+        inputs: &[Option<ValueId>],
+        regions: Vec<Graph>,
+    ) -> Result<Vec<ValueId>, Error> {
+        self.scope
+            .graph
+            .add_node(&self.node.name, operator.into(), inputs, regions)
+            .map_err(|e| self.spelled(e))
+    }
+
+    /// Adds a node of one output.
+    pub fn add(&mut self, operator: impl Into<Operator>, inputs: &[ValueId]) -> Result<ValueId, Error> {
+        let inputs: Vec<Option<ValueId>> = inputs.iter().copied().map(Some).collect();
+        Ok(self.add_with(operator, &inputs, vec![])?[0])
+    }
+
+    /// Adds a constant.
+    pub fn add_constant(&mut self, name: &str, array: Array) -> ValueId {
+        let name = format!("{}.{name}", self.node.name);
+        self.scope.graph.add_constant(&name, array)
+    }
+
+    /// The whole import of most operators: one node that reads what the framework's node reads.
+    pub fn same(&mut self, operator: impl Into<Operator>) -> Result<Vec<ValueId>, Error> {
+        let inputs = self.inputs.clone();
+        self.add_with(operator, &inputs, vec![])
+    }
+
+    /// Imports the subgraph `name` with inputs of the given types; the values that it reads from outside follow them.
+    pub fn region(&mut self, name: &str, inputs: &[(DType, Vec<usize>)]) -> Result<Region, Error> {
+        let node = self.node;
+        let Some(SourceAttribute::Graph(model)) = node.attributes.get(name) else {
+            return Err(self.malformed(format!("attribute `{name}` is not a graph")));
+        };
+        if model.inputs.len() != inputs.len() {
+            let problem = format!("`{name}` has {} inputs instead of {}", model.inputs.len(), inputs.len());
+            return Err(self.malformed(problem));
+        }
+        // Names of outer constants are looked up in the outer scope, which adds them when they are first read.
+        self.bring_constants(model);
+        let mut inner = Scope::new(model, Some(self.scope));
+        for (input, (dtype, shape)) in model.inputs.iter().zip(inputs) {
+            inner.add_input(&input.name, *dtype, shape);
+        }
+        inner.import_nodes(model)?;
+        inner.finish(model)
+    }
+
+    /// Outer constants that a subgraph names become values of this graph, so that the subgraph finds them.
+    fn bring_constants(&mut self, region: &SourceModel) {
+        let names = region.nodes.iter().flat_map(|n| &n.inputs).chain(region.outputs.iter().map(|o| &o.name));
+        for name in names.filter(|name| !region.constants.contains_key(*name)) {
+            if !self.scope.names.contains_key(name)
+                && let Some(array) = self.model.constants.get(name)
+            {
+                let id = self.scope.graph.add_constant(name, array.clone());
+                self.scope.names.insert(name.clone(), id);
+            }
+        }
+        for attribute in region.nodes.iter().flat_map(|n| n.attributes.values()) {
+            if let SourceAttribute::Graph(inner) = attribute {
+                self.bring_constants(inner);
+            }
+        }
+    }
+
+    /// A definition's error, with the operator as the framework spells it.
+    fn spelled(&self, error: Error) -> Error {
+        let (node, operator) = (self.node.name.clone(), self.node.operator.clone());
+        match error {
+            Error::Unsupported { reason, .. } => Error::Unsupported { node, operator, reason },
+            Error::Malformed { problem, .. } => Error::Malformed { node, operator, problem },
+            other => other,
+        }
+    }
+
+    /// The node contradicts its operator's specification.
+    pub fn malformed(&self, problem: impl Into<String>) -> Error {
+        Error::Malformed {
+            node: self.node.name.clone(),
+            operator: self.node.operator.clone(),
+            problem: problem.into(),
+        }
+    }
+
+    /// The node asks for something that is not supported; the reason says what to do about it.
+    pub fn unsupported(&self, reason: impl Into<String>) -> Error {
+        Error::Unsupported {
+            node: self.node.name.clone(),
+            operator: self.node.operator.clone(),
+            reason: reason.into(),
+        }
+    }
+}

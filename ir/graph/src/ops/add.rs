@@ -1,0 +1,27 @@
+//! `y[…] = a[…] + b[…]`, broadcast
+
+use serde::{Deserialize, Serialize};
+
+use super::{activation, broadcast};
+use crate::error::Error;
+use crate::graph::ValueId;
+use crate::import::Reader;
+use crate::operator::{Definition, Operation, Spelling, aten, onnx, tflite};
+
+/// Sum of two tensors.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Add {}
+
+impl Operation for Add {
+    const NAME: &'static str = "add";
+    const SPELLINGS: &'static [Spelling] = &[onnx("Add", 7), tflite("ADD"), aten("add.Tensor")];
+
+    fn import(node: &mut Reader) -> Result<Vec<ValueId>, Error> {
+        let y = node.same(Add {})?[0];
+        Ok(vec![activation::fused(node, y)?])
+    }
+
+    fn define(&self, definition: &mut Definition) -> Result<(), Error> {
+        broadcast::pair(definition, |a, b| a + b)
+    }
+}

@@ -1,0 +1,482 @@
+//! Text to programs.
+//!
+//! The grammar:
+//!
+//! ```text
+//! program   = "program" name "{" { tensor } { step } "}"
+//! tensor    = ("input" | "output" | "local") name ":" type
+//!           | "const" name ":" type "=" ( "[" { literal } "]" | "@" hash )
+//! type      = dtype "[" { size } "]"
+//! step      = [ label ":" ] ( statement | repeat | branch )
+//! statement = name "[" { index } "]" reduce expression [ "for" { loop ":" size } ]
+//! repeat    = "repeat" loop ":" size [ "carrying" name "=" name "then" name { "," … } ] "{" { step } "}"
+//! branch    = "if" name "{" { step } "}" "else" "{" { step } "}"
+//! reduce    = "=" | "+=" | "*=" | "min=" | "max=" | "argmax=" | "|="
+//! index     = ["-"] term { ("+" | "-") term }
+//! term      = [ number ] ( loop | name "[" { index } "]" | "(" index ")" ) { ("/" | "%") number } | number
+//! expression: infix + - * / % < <= > >= == !=, prefix -, calls, and
+//!   access  = name "[" { index } [ "else" literal ] "]"
+//!   call    = function "(" { expression } ")" | "index" "(" index ")" | dtype "(" expression ")"
+//!   literal = number [ dtype ] | "inf" | "nan" | "inf_f64" | "nan_f64" | "true" | "false"
+//! ```
+
+use std::collections::BTreeMap;
+
+use crate::array::{Array, elements};
+use crate::dtype::{DType, Value};
+use crate::error::Error;
+use crate::expression::{Access, Binary, Expr, Unary};
+use crate::index::Index;
+use crate::lexer::{Lexer, Token};
+use crate::print::precedence;
+use crate::program::{Branch, Carry, Loop, LoopId, Program, Reduce, Repeat, Role, Statement, Step, TensorId};
+
+/// Reads a program whose constants all stand in the text.
+pub fn parse(text: &str) -> Result<Program, Error> {
+    parse_with(text, &BTreeMap::new())
+}
+
+/// Reads a program; constants written as `@hash` are looked up in `constants`.
+pub fn parse_with(text: &str, constants: &BTreeMap<String, Array>) -> Result<Program, Error> {
+    let mut lexer = Lexer::new(text)?;
+    let program = parse_program(&mut lexer, constants)?;
+    match lexer.peek() {
+        Token::End => Ok(program),
+        _ => Err(lexer.expected("the end of the text")),
+    }
+}
+
+/// Reads one program from a text that may go on behind it.
+pub fn parse_program(lexer: &mut Lexer, constants: &BTreeMap<String, Array>) -> Result<Program, Error> {
+    lexer.expect_word("program")?;
+    let name = lexer.expect_name("the program's name")?;
+    lexer.expect_sign("{")?;
+    let mut parser = Parser { lexer, program: Program { name, ..Program::default() }, counters: vec![] };
+    while parser.tensor(constants)? {}
+    parser.program.steps = parser.steps()?;
+    Ok(parser.program)
+}
+
+/// `f32[2, 3]`.
+pub fn parse_type(lexer: &mut Lexer) -> Result<(DType, Vec<usize>), Error> {
+    let error = lexer.expected("an element type such as `f32`");
+    let dtype = DType::from_name(&lexer.expect_name("an element type")?).ok_or(error)?;
+    let error = lexer.expected("a shape whose size fits in memory");
+    let shape = lexer.list("[", "]", |lexer| lexer.expect_size("an extent"))?;
+    elements(&shape).and_then(|n| n.checked_mul(dtype.bytes())).ok_or(error)?;
+    Ok((dtype, shape))
+}
+
+/// `[1, 2]` or `@hash`, of a known type.
+pub fn parse_array(
+    lexer: &mut Lexer,
+    dtype: DType,
+    shape: &[usize],
+    constants: &BTreeMap<String, Array>,
+) -> Result<Array, Error> {
+    let error = lexer.expected(&format!("a constant of type {dtype}{shape:?}"));
+    let fits = |array: &Array| array.dtype() == dtype && array.shape() == shape;
+    if lexer.take_sign("@") {
+        let hash = lexer.expect_name("the constant's hash")?;
+        return constants.get(&hash).filter(|array| fits(array)).cloned().ok_or(error);
+    }
+    let values = lexer.list("[", "]", |lexer| parse_literal(lexer, Some(dtype)).map(|(_, value)| value))?;
+    let count = values.len();
+    if elements(shape) != Some(count) {
+        return Err(error);
+    }
+    Ok(Array::from_values(dtype, shape, values))
+}
+
+/// A number; of type `expected` if that is given and the number does not say otherwise.
+pub fn parse_literal(lexer: &mut Lexer, expected: Option<DType>) -> Result<(DType, Value), Error> {
+    let error = lexer.expected("a number");
+    let negative = lexer.take_sign("-");
+    let word = match lexer.next_token() {
+        Token::Number(text) => {
+            let suffix = match lexer.peek() {
+                Token::Name(name) => DType::from_name(name),
+                _ => None,
+            };
+            if suffix.is_some() {
+                lexer.next_token();
+            }
+            let assumed = if text.contains(['.', 'e']) { DType::F32 } else { DType::I32 };
+            let dtype = suffix.or(expected).unwrap_or(assumed);
+            let sign = if negative { "-" } else { "" };
+            return parse_number(&format!("{sign}{text}"), dtype).map(|v| (dtype, v)).ok_or(error);
+        }
+        Token::Name(word) => word,
+        _ => return Err(error),
+    };
+    let (word, suffix) = match word.split_once('_') {
+        Some((word, suffix)) => {
+            (word.to_string(), Some(DType::from_name(suffix).ok_or_else(|| error.clone())?))
+        }
+        None => (word, None),
+    };
+    let float = |x: f64| {
+        let dtype = suffix.or(expected).unwrap_or(DType::F32);
+        Ok((dtype, Value::from_f64(dtype, if negative { -x } else { x })))
+    };
+    match word.as_str() {
+        "inf" => float(f64::INFINITY),
+        "nan" => float(f64::NAN),
+        "true" if !negative => Ok((DType::Bool, Value::Int(1))),
+        "false" if !negative => Ok((DType::Bool, Value::Int(0))),
+        _ => Err(error),
+    }
+}
+
+fn parse_number(text: &str, dtype: DType) -> Option<Value> {
+    match dtype {
+        DType::F32 => text.parse().ok().map(Value::F32),
+        DType::F64 => text.parse().ok().map(Value::F64),
+        DType::U64 => text.parse::<u64>().ok().map(|x| Value::Int(x as i64)),
+        _ => text.parse().ok().filter(|&x| crate::dtype::wrap(dtype, x) == x).map(Value::Int),
+    }
+}
+
+struct Parser<'a> {
+    lexer: &'a mut Lexer,
+    program: Program,
+    counters: Vec<Loop>,
+}
+
+impl Parser<'_> {
+    fn tensor(&mut self, constants: &BTreeMap<String, Array>) -> Result<bool, Error> {
+        let roles = [
+            ("input", Some(Role::Input)),
+            ("output", Some(Role::Output)),
+            ("local", Some(Role::Local)),
+            ("const", None),
+        ];
+        // `input[i] = …` is a statement about a tensor of that name.
+        let declares = matches!(self.lexer.peek_at(1), Token::Name(_));
+        let Some((_, role)) = roles.into_iter().find(|(word, _)| declares && self.lexer.take_word(word))
+        else {
+            return Ok(false);
+        };
+        let place = self.lexer.clone();
+        let name = self.lexer.expect_name("the tensor's name")?;
+        self.lexer.expect_sign(":")?;
+        let (dtype, shape) = parse_type(self.lexer)?;
+        let role = match role {
+            Some(role) => role,
+            None => {
+                self.lexer.expect_sign("=")?;
+                Role::Constant(parse_array(self.lexer, dtype, &shape, constants)?)
+            }
+        };
+        if self.program.tensors.iter().any(|t| t.name == name) {
+            return Err(place.expected("a name that is not taken"));
+        }
+        self.program.add_tensor(&name, dtype, &shape, role);
+        Ok(true)
+    }
+
+    /// Steps up to and with the closing brace.
+    fn steps(&mut self) -> Result<Vec<Step>, Error> {
+        let mut steps = vec![];
+        while !self.lexer.take_sign("}") {
+            let label = match (self.lexer.peek().clone(), self.lexer.peek_at(1)) {
+                (Token::Name(label), Token::Sign(":")) => {
+                    self.lexer.next_token();
+                    self.lexer.next_token();
+                    label
+                }
+                _ => String::new(),
+            };
+            steps.push(if self.lexer.take_word("repeat") {
+                Step::Repeat(self.repeat(label)?)
+            } else if self.lexer.take_word("if") {
+                Step::Branch(self.branch(label)?)
+            } else {
+                Step::Statement(self.statement(label)?)
+            });
+        }
+        Ok(steps)
+    }
+
+    fn repeat(&mut self, label: String) -> Result<Repeat, Error> {
+        let counter = self.loop_extent()?;
+        let mut carried = vec![];
+        if self.lexer.take_word("carrying") {
+            loop {
+                let state = self.tensor_name()?;
+                self.lexer.expect_sign("=")?;
+                let initial = self.tensor_name()?;
+                self.lexer.expect_word("then")?;
+                carried.push(Carry { state, initial, next: self.tensor_name()? });
+                if !self.lexer.take_sign(",") {
+                    break;
+                }
+            }
+        }
+        self.lexer.expect_sign("{")?;
+        self.counters.push(counter.clone());
+        let body = self.steps()?;
+        self.counters.pop();
+        Ok(Repeat { label, counter, carried, body })
+    }
+
+    fn branch(&mut self, label: String) -> Result<Branch, Error> {
+        let condition = self.tensor_name()?;
+        self.lexer.expect_sign("{")?;
+        let then = self.steps()?;
+        self.lexer.expect_word("else")?;
+        self.lexer.expect_sign("{")?;
+        Ok(Branch { label, condition, then, otherwise: self.steps()? })
+    }
+
+    fn loop_extent(&mut self) -> Result<Loop, Error> {
+        let name = self.lexer.expect_name("a loop's name")?;
+        self.lexer.expect_sign(":")?;
+        Ok(Loop { name, extent: self.lexer.expect_size("the loop's extent")? })
+    }
+
+    /// The loops stand behind the body that uses them: they are read first, then the body again from its start.
+    fn statement(&mut self, label: String) -> Result<Statement, Error> {
+        let start = self.lexer.clone();
+        let loops = self.loops_of_statement()?;
+        let end = std::mem::replace(self.lexer, start);
+        let names: Vec<String> = self.counters.iter().chain(&loops).map(|l| l.name.clone()).collect();
+        let out = self.tensor_name()?;
+        let at = self.lexer_list(&names, Self::index)?;
+        let reduce =
+            Reduce::ALL.iter().find(|(_, sign)| self.lexer.take_sign(sign)).map(|(reduce, _)| *reduce);
+        let reduce = reduce.ok_or_else(|| self.lexer.expected("`=` or a reduction such as `+=`"))?;
+        let body = self.expression(&names, 1)?;
+        if !loops.is_empty() {
+            self.lexer.expect_word("for")?;
+            *self.lexer = end;
+        }
+        Ok(Statement { label, loops, out, at, reduce, body })
+    }
+
+    /// Skips to the statement's `for` and reads its loops; empty where it has none.
+    fn loops_of_statement(&mut self) -> Result<Vec<Loop>, Error> {
+        let mut loops = vec![];
+        let mut depth = 0i32;
+        loop {
+            match self.lexer.peek() {
+                Token::Sign("[" | "(") => depth += 1,
+                Token::Sign("]" | ")") => depth -= 1,
+                Token::Sign("{" | "}") | Token::End => return Ok(loops),
+                Token::Sign(":") if depth == 0 => return Ok(loops), // the next step's label
+                _ => {}
+            }
+            if depth == 0 && self.lexer.take_word("for") {
+                while matches!(
+                    (self.lexer.peek(), self.lexer.peek_at(1), self.lexer.peek_at(2)),
+                    (Token::Name(_), Token::Sign(":"), Token::Number(_))
+                ) {
+                    loops.push(self.loop_extent()?);
+                }
+                return if loops.is_empty() {
+                    Err(self.lexer.expected("a loop such as `i:8`"))
+                } else {
+                    Ok(loops)
+                };
+            }
+            // Two operands without a sign between them: the second one starts the next step.
+            let before = self.lexer.next_token();
+            if depth == 0 && ends_operand(&before) && self.starts_step(&before) {
+                return Ok(loops);
+            }
+        }
+    }
+
+    fn starts_step(&self, before: &Token) -> bool {
+        match self.lexer.peek() {
+            Token::Name(word) if word == "for" => false,
+            Token::Name(word) => !matches!(before, Token::Number(_)) || DType::from_name(word).is_none(),
+            _ => false,
+        }
+    }
+
+    fn lexer_list<T>(
+        &mut self,
+        names: &[String],
+        item: fn(&mut Self, &[String]) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        self.lexer.expect_sign("[")?;
+        let mut items = vec![];
+        while !self.lexer.take_sign("]") {
+            if !items.is_empty() {
+                self.lexer.expect_sign(",")?;
+            }
+            items.push(item(self, names)?);
+        }
+        Ok(items)
+    }
+
+    fn tensor_name(&mut self) -> Result<TensorId, Error> {
+        let error = self.lexer.expected("the name of a tensor");
+        let name = self.lexer.expect_name("the name of a tensor")?;
+        self.find_tensor(&name).ok_or(error)
+    }
+
+    fn find_tensor(&self, name: &str) -> Option<TensorId> {
+        self.program.tensors().find(|(_, t)| t.name == name).map(|(id, _)| id)
+    }
+
+    fn index(&mut self, names: &[String]) -> Result<Index, Error> {
+        let mut sum = Index::default();
+        let mut sign = if self.lexer.take_sign("-") { -1 } else { 1 };
+        loop {
+            sum = sum + self.index_term(names)? * sign;
+            sign = if self.lexer.take_sign("+") {
+                1
+            } else if self.lexer.take_sign("-") {
+                -1
+            } else {
+                return Ok(sum);
+            };
+        }
+    }
+
+    fn index_term(&mut self, names: &[String]) -> Result<Index, Error> {
+        let mut factor = None;
+        if let Token::Number(_) = self.lexer.peek() {
+            factor = Some(self.lexer.expect_integer("an integer")?);
+            let more =
+                matches!(self.lexer.peek(), Token::Name(word) if word != "else") || self.lexer.at_sign("(");
+            if !more {
+                return Ok(Index::constant(factor.unwrap_or(0)));
+            }
+        }
+        let mut term = self.index_primary(names)? * factor.unwrap_or(1);
+        loop {
+            let divide = self.lexer.at_sign("/");
+            if !divide && !self.lexer.at_sign("%") {
+                return Ok(term);
+            }
+            self.lexer.next_token();
+            let error = self.lexer.expected("a divisor greater than 0");
+            let n = self.lexer.expect_integer("a divisor")?;
+            if n <= 0 {
+                return Err(error);
+            }
+            term = if divide { term / n } else { term % n };
+        }
+    }
+
+    fn index_primary(&mut self, names: &[String]) -> Result<Index, Error> {
+        if self.lexer.take_sign("(") {
+            let inner = self.index(names)?;
+            self.lexer.expect_sign(")")?;
+            return Ok(inner);
+        }
+        let error = self.lexer.expected("a loop of this statement or an integer tensor");
+        let name = self.lexer.expect_name("a loop")?;
+        if self.lexer.at_sign("[") {
+            let tensor = self.find_tensor(&name).ok_or(error)?;
+            return Ok(Index::of_read(tensor, self.lexer_list(names, Self::index)?));
+        }
+        let position = names.iter().rposition(|n| *n == name).ok_or(error)?;
+        Ok(Index::of_loop(LoopId(position as u32)))
+    }
+
+    /// An expression of infix operators of precedence `level` or more.
+    fn expression(&mut self, names: &[String], level: u8) -> Result<Expr, Error> {
+        if level > 3 {
+            return self.primary(names);
+        }
+        let mut left = self.expression(names, level + 1)?;
+        loop {
+            let operation =
+                Binary::ALL.iter().find(|o| precedence(**o) == Some(level) && self.lexer.at_sign(o.name()));
+            let Some(operation) = operation else { return Ok(left) };
+            self.lexer.next_token();
+            left = left.binary(*operation, self.expression(names, level + 1)?);
+        }
+    }
+
+    fn primary(&mut self, names: &[String]) -> Result<Expr, Error> {
+        if self.lexer.take_sign("(") {
+            let inner = self.expression(names, 1)?;
+            self.lexer.expect_sign(")")?;
+            return Ok(inner);
+        }
+        let negative_number = matches!(self.lexer.peek_at(1), Token::Number(_))
+            || matches!(self.lexer.peek_at(1), Token::Name(w) if ["inf", "inf_f64", "nan", "nan_f64"].contains(&w.as_str()));
+        if self.lexer.at_sign("-") && !negative_number {
+            self.lexer.next_token();
+            return Ok(self.primary(names)?.unary(Unary::Neg));
+        }
+        match (self.lexer.peek().clone(), self.lexer.peek_at(1)) {
+            (Token::Name(name), Token::Sign("[")) => self.access(names, &name),
+            (Token::Name(name), Token::Sign("(")) => self.call(names, &name),
+            _ => parse_literal(self.lexer, None).map(|(dtype, value)| Expr::Literal(dtype, value)),
+        }
+    }
+
+    fn access(&mut self, names: &[String], name: &str) -> Result<Expr, Error> {
+        let tensor = self.find_tensor(name).ok_or_else(|| self.lexer.expected("the name of a tensor"))?;
+        self.lexer.next_token();
+        self.lexer.expect_sign("[")?;
+        let mut at = vec![];
+        let mut outside = None;
+        while !self.lexer.take_sign("]") {
+            if self.lexer.take_word("else") {
+                let error = self.lexer.expected("a number of the tensor's type");
+                let (dtype, value) = parse_literal(self.lexer, Some(self.program.dtype(tensor)))?;
+                outside = Some(value).filter(|_| dtype == self.program.dtype(tensor));
+                outside.ok_or(error)?;
+                self.lexer.expect_sign("]")?;
+                break;
+            }
+            if !at.is_empty() {
+                self.lexer.expect_sign(",")?;
+            }
+            at.push(self.index(names)?);
+        }
+        Ok(Expr::Read(Access { tensor, at, outside }))
+    }
+
+    fn call(&mut self, names: &[String], function: &str) -> Result<Expr, Error> {
+        let error = self.lexer.expected("a function, an element type or the name of a tensor");
+        self.lexer.next_token();
+        if function == "index" {
+            self.lexer.expect_sign("(")?;
+            let index = self.index(names)?;
+            self.lexer.expect_sign(")")?;
+            return Ok(Expr::Index(index));
+        }
+        let operands = {
+            self.lexer.expect_sign("(")?;
+            let mut operands = vec![];
+            while !self.lexer.take_sign(")") {
+                if !operands.is_empty() {
+                    self.lexer.expect_sign(",")?;
+                }
+                operands.push(self.expression(names, 1)?);
+            }
+            operands
+        };
+        let known = |mut operands: Vec<Expr>| {
+            let last = operands.pop()?;
+            Some(match (operands.pop(), operands.pop(), operands.pop()) {
+                (None, None, None) => match (DType::from_name(function), Unary::from_name(function)) {
+                    (Some(dtype), _) => Expr::Cast(dtype, Box::new(last)),
+                    (_, Some(operation)) => last.unary(operation),
+                    _ if function == "stop" => Expr::Stop(Box::new(last)),
+                    _ => return None,
+                },
+                (Some(a), None, None) => a.binary(Binary::from_name(function)?, last),
+                (Some(b), Some(a), None) => match function {
+                    "select" => Expr::Select(Box::new([a, b, last])),
+                    "fma" => Expr::MultiplyAdd(Box::new([a, b, last])),
+                    _ => return None,
+                },
+                _ => return None,
+            })
+        };
+        known(operands).ok_or(error)
+    }
+}
+
+fn ends_operand(token: &Token) -> bool {
+    matches!(token, Token::Sign("]" | ")") | Token::Number(_) | Token::Name(_))
+}

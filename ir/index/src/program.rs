@@ -1,0 +1,384 @@
+//! Programs of index notation: tensors, statements, repetition and branches.
+//!
+//! Owns the grammar. `out[at] reduce body`, for every point of the box `loops`, is the one statement form.
+//!
+//! Meaning: steps run in order. A statement evaluates its body at every point of its box, the last loop
+//! fastest, and combines it into `out[at]`; points whose `at` leaves the tensor write nothing. A tensor whose
+//! first writer accumulates holds that reduction's identity before; a tensor written with `=` gets each element
+//! exactly once between reads, from one or from several statements.
+
+use crate::array::Array;
+use crate::dtype::{DType, Value};
+use crate::expression::{Access, Expr};
+use crate::index::Index;
+
+/// A tensor of a program, by position.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct TensorId(pub u32);
+
+/// A loop seen by a statement: first those of the enclosing `repeat`s, outermost first, then the statement's own.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct LoopId(pub u32);
+
+/// A program: what a network, or one operator, computes.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Program {
+    /// The program's name.
+    pub name: String,
+    /// All tensors. Inputs and outputs are in the caller's order among themselves.
+    pub tensors: Vec<Tensor>,
+    /// What runs, in order.
+    pub steps: Vec<Step>,
+}
+
+/// A dense tensor.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Tensor {
+    /// Unique within the program.
+    pub name: String,
+    /// The element type.
+    pub dtype: DType,
+    /// The extents, outermost first; empty for a scalar.
+    pub shape: Vec<usize>,
+    /// Who gives it its value.
+    pub role: Role,
+}
+
+/// Who gives a tensor its value, and who sees it.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Role {
+    /// The caller gives it; never written.
+    Input,
+    /// Written here, read by the caller.
+    Output,
+    /// Known at compile time.
+    Constant(Array),
+    /// Written and read here.
+    Local,
+}
+
+/// What a program is made of.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Step {
+    /// One statement.
+    Statement(Statement),
+    /// A loop in time with carried state.
+    Repeat(Repeat),
+    /// A choice made at run time.
+    Branch(Branch),
+}
+
+/// `out[at] reduce body`, for every point of the box `loops`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Statement {
+    /// Where it comes from: a node's name. May be empty.
+    pub label: String,
+    /// The box, outermost first.
+    pub loops: Vec<Loop>,
+    /// What is written.
+    pub out: TensorId,
+    /// Where, one index per dimension.
+    pub at: Vec<Index>,
+    /// How the body's value is combined with what is there.
+    pub reduce: Reduce,
+    /// What is computed.
+    pub body: Expr,
+}
+
+/// A loop over `0..extent`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Loop {
+    /// For the reader; unique among the loops that a statement sees.
+    pub name: String,
+    /// The number of iterations.
+    pub extent: usize,
+}
+
+/// `repeat counter carrying (state = initial then next, …) { body }`: before the first iteration each state is a
+/// copy of its initial value, after each iteration a copy of its next value. The body sees the counter as a loop.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Repeat {
+    /// Where it comes from: a node's name. May be empty.
+    pub label: String,
+    /// Time.
+    pub counter: Loop,
+    /// The state that goes from one iteration to the next.
+    pub carried: Vec<Carry>,
+    /// What runs each time. Tensors written here hold nothing at the start of an iteration, except for those that
+    /// are written at indices of the counter.
+    pub body: Vec<Step>,
+}
+
+/// A piece of carried state; the three tensors have one type and shape.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Carry {
+    /// What the body, and the steps after the repetition, read.
+    pub state: TensorId,
+    /// Its value before the first iteration.
+    pub initial: TensorId,
+    /// Written by the body.
+    pub next: TensorId,
+}
+
+/// `if condition { then } else { otherwise }`, on a boolean tensor of one element.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Branch {
+    /// Where it comes from: a node's name. May be empty.
+    pub label: String,
+    /// The boolean.
+    pub condition: TensorId,
+    /// Runs where it is true.
+    pub then: Vec<Step>,
+    /// Runs where it is false; writes the same outer tensors.
+    pub otherwise: Vec<Step>,
+}
+
+/// How a statement combines a value with what its output holds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Reduce {
+    /// `=`: each element once.
+    Set,
+    /// `+=`.
+    Sum,
+    /// `*=`.
+    Product,
+    /// `min=`.
+    Min,
+    /// `max=`.
+    Max,
+    /// `argmax=`: the position, within the box of the loops that `at` does not name, of the first largest value.
+    ArgMax,
+    /// `|=`: logical or bitwise.
+    Or,
+}
+
+impl Reduce {
+    /// Every reduction with its sign in the text form.
+    pub const ALL: &[(Reduce, &str)] = &[
+        (Reduce::Set, "="),
+        (Reduce::Sum, "+="),
+        (Reduce::Product, "*="),
+        (Reduce::Min, "min="),
+        (Reduce::Max, "max="),
+        (Reduce::ArgMax, "argmax="),
+        (Reduce::Or, "|="),
+    ];
+
+    /// The sign in the text form.
+    pub fn name(self) -> &'static str {
+        Reduce::ALL.iter().find(|(reduce, _)| *reduce == self).map_or("=", |(_, name)| name)
+    }
+
+    /// The value that changes nothing, for those that accumulate: the smallest value of the type for `max=`.
+    pub fn identity(self, dtype: DType) -> Option<Value> {
+        let extreme = |sign: f64| match dtype {
+            t if t.is_float() => Value::from_f64(t, sign * f64::INFINITY),
+            t => Value::Int(if sign < 0.0 { smallest(t) } else { largest(t) }),
+        };
+        match self {
+            Reduce::Set => None,
+            Reduce::Sum | Reduce::ArgMax | Reduce::Or => Some(Value::from_f64(dtype, 0.0)),
+            Reduce::Product => Some(Value::from_f64(dtype, 1.0)),
+            Reduce::Min => Some(extreme(1.0)),
+            Reduce::Max => Some(extreme(-1.0)),
+        }
+    }
+}
+
+/// The smallest value of an integer or boolean type, as `Value::Int` holds it.
+pub fn smallest(dtype: DType) -> i64 {
+    match dtype {
+        DType::I8 => i8::MIN as i64,
+        DType::I16 => i16::MIN as i64,
+        DType::I32 => i32::MIN as i64,
+        DType::I64 => i64::MIN,
+        _ => 0,
+    }
+}
+
+/// The largest value of an integer or boolean type, as `Value::Int` holds it.
+pub fn largest(dtype: DType) -> i64 {
+    match dtype {
+        DType::Bool => 1,
+        DType::I8 => i8::MAX as i64,
+        DType::U8 => u8::MAX as i64,
+        DType::I16 => i16::MAX as i64,
+        DType::U16 => u16::MAX as i64,
+        DType::I32 => i32::MAX as i64,
+        DType::U32 => u32::MAX as i64,
+        DType::U64 => -1,
+        _ => i64::MAX,
+    }
+}
+
+impl Program {
+    /// The tensor `id`.
+    pub fn tensor(&self, id: TensorId) -> &Tensor {
+        &self.tensors[id.0 as usize]
+    }
+
+    /// The shape of tensor `id`.
+    pub fn shape(&self, id: TensorId) -> &[usize] {
+        &self.tensor(id).shape
+    }
+
+    /// The element type of tensor `id`.
+    pub fn dtype(&self, id: TensorId) -> DType {
+        self.tensor(id).dtype
+    }
+
+    /// All tensors with their ids.
+    pub fn tensors(&self) -> impl Iterator<Item = (TensorId, &Tensor)> {
+        self.tensors.iter().enumerate().map(|(i, t)| (TensorId(i as u32), t))
+    }
+
+    /// The inputs, in the caller's order.
+    pub fn inputs(&self) -> Vec<TensorId> {
+        self.tensors().filter(|(_, t)| t.role == Role::Input).map(|(id, _)| id).collect()
+    }
+
+    /// The outputs, in the caller's order.
+    pub fn outputs(&self) -> Vec<TensorId> {
+        self.tensors().filter(|(_, t)| t.role == Role::Output).map(|(id, _)| id).collect()
+    }
+
+    /// Adds a tensor. The name is made unique by a number behind it.
+    pub fn add_tensor(&mut self, name: &str, dtype: DType, shape: &[usize], role: Role) -> TensorId {
+        let taken = |name: &str| self.tensors.iter().any(|t| t.name == name);
+        let mut unique = name.to_string();
+        let mut number = 1;
+        while taken(&unique) {
+            number += 1;
+            unique = format!("{name}_{number}");
+        }
+        self.tensors.push(Tensor { name: unique, dtype, shape: shape.to_vec(), role });
+        TensorId(self.tensors.len() as u32 - 1)
+    }
+
+    /// The element type of an expression; where its operands disagree, the first operand's.
+    pub fn type_of(&self, expression: &Expr) -> DType {
+        match expression {
+            Expr::Literal(dtype, _) | Expr::Cast(dtype, _) => *dtype,
+            Expr::Index(_) => DType::I64,
+            Expr::Read(access) => self.dtype(access.tensor),
+            Expr::Unary(crate::expression::Unary::IsNan, _) => DType::Bool,
+            Expr::Binary(operation, ..) if operation.is_comparison() => DType::Bool,
+            Expr::Unary(_, a) | Expr::Stop(a) | Expr::Binary(_, a, _) => self.type_of(a),
+            Expr::Select(abc) => self.type_of(&abc[1]),
+            Expr::MultiplyAdd(abc) => self.type_of(&abc[0]),
+        }
+    }
+
+    /// Calls `f` with every statement and the counters of the repetitions around it, in the order of the text.
+    pub fn visit_statements<'a>(&'a self, f: &mut dyn FnMut(&[&'a Loop], &'a Statement)) {
+        visit_steps(&self.steps, &mut vec![], f);
+    }
+
+    /// All statements, in the order of the text.
+    pub fn statements(&self) -> Vec<&Statement> {
+        let mut found = vec![];
+        self.visit_statements(&mut |_, statement| found.push(statement));
+        found
+    }
+
+    /// How many times each tensor is read, by statements, states, conditions and the caller.
+    pub fn read_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.tensors.len()];
+        for id in self.outputs() {
+            counts[id.0 as usize] += 1;
+        }
+        for_each_read(&self.steps, &mut |id| counts[id.0 as usize] += 1);
+        counts
+    }
+}
+
+fn visit_steps<'a>(
+    steps: &'a [Step],
+    counters: &mut Vec<&'a Loop>,
+    f: &mut dyn FnMut(&[&'a Loop], &'a Statement),
+) {
+    for step in steps {
+        match step {
+            Step::Statement(statement) => f(counters, statement),
+            Step::Repeat(repeat) => {
+                counters.push(&repeat.counter);
+                visit_steps(&repeat.body, counters, f);
+                counters.pop();
+            }
+            Step::Branch(branch) => {
+                visit_steps(&branch.then, counters, f);
+                visit_steps(&branch.otherwise, counters, f);
+            }
+        }
+    }
+}
+
+/// Calls `f` with each tensor that `steps` read, once per reading place.
+pub fn for_each_read(steps: &[Step], f: &mut dyn FnMut(TensorId)) {
+    for step in steps {
+        match step {
+            Step::Statement(statement) => statement.reads().into_iter().for_each(&mut *f),
+            Step::Repeat(repeat) => {
+                for carry in &repeat.carried {
+                    f(carry.initial);
+                    f(carry.next);
+                }
+                for_each_read(&repeat.body, f);
+            }
+            Step::Branch(branch) => {
+                f(branch.condition);
+                for_each_read(&branch.then, f);
+                for_each_read(&branch.otherwise, f);
+            }
+        }
+    }
+}
+
+/// Calls `f` with each tensor that `steps` write, once per writing place.
+pub fn for_each_write(steps: &[Step], f: &mut dyn FnMut(TensorId)) {
+    for step in steps {
+        match step {
+            Step::Statement(statement) => f(statement.out),
+            Step::Repeat(repeat) => {
+                repeat.carried.iter().for_each(|carry| f(carry.state));
+                for_each_write(&repeat.body, f);
+            }
+            Step::Branch(branch) => {
+                for_each_write(&branch.then, f);
+                for_each_write(&branch.otherwise, f);
+            }
+        }
+    }
+}
+
+impl Statement {
+    /// The extents of all loops that the statement sees: the counters around it, then its own.
+    pub fn extents(&self, counters: &[&Loop]) -> Vec<usize> {
+        counters.iter().map(|l| l.extent).chain(self.loops.iter().map(|l| l.extent)).collect()
+    }
+
+    /// Every tensor that is read: by the body, and by indices on either side.
+    pub fn reads(&self) -> Vec<TensorId> {
+        let mut found: Vec<TensorId> = self.body.accesses().iter().map(|a| a.tensor).collect();
+        for index in self.body.indices().into_iter().chain(&self.at) {
+            index.visit_atoms(&mut |atom| {
+                if let crate::index::Atom::Read(tensor, _) = atom {
+                    found.push(*tensor);
+                }
+            });
+        }
+        found
+    }
+
+    /// The tensor accesses of the body.
+    pub fn accesses(&self) -> Vec<&Access> {
+        self.body.accesses()
+    }
+
+    /// The loops of the statement's own box that `at` does not name: those it reduces over. `depth` is the number of
+    /// counters around it.
+    pub fn reduced_loops(&self, depth: usize) -> Vec<usize> {
+        let used: Vec<LoopId> = self.at.iter().flat_map(Index::loops).collect();
+        (0..self.loops.len()).filter(|&l| !used.contains(&LoopId((depth + l) as u32))).collect()
+    }
+}

@@ -1,0 +1,107 @@
+//! Expressions: literals for constants of one element, indices in normal form, and what needs no computing.
+
+use crate::arithmetic;
+use crate::dtype::{DType, Value};
+use crate::expression::{Binary, Expr};
+use crate::program::{Loop, Program, Role, Statement, Step};
+
+use super::map_indices;
+
+/// `c[…] → 2.0` for a constant of one element, operations on literals computed, `x * 1 → x`, `x + 0 → x`, `select` with a
+/// known condition decided, and every index simplified within the ranges of its loops.
+pub fn simplify_expressions(program: Program) -> Program {
+    let mut program = program;
+    let steps = std::mem::take(&mut program.steps);
+    let mut counters = vec![];
+    program.steps = simplify_steps(&program, steps, &mut counters);
+    program
+}
+
+fn simplify_steps(program: &Program, steps: Vec<Step>, counters: &mut Vec<Loop>) -> Vec<Step> {
+    let each = |step| match step {
+        Step::Statement(statement) => {
+            let extents = statement.extents(&counters.iter().collect::<Vec<_>>());
+            let statement = map_indices(statement, &|index| index.simplify(&extents));
+            let body = statement.body.rewrite(&mut |node| simplify_node(program, node));
+            Step::Statement(Statement { body, ..statement })
+        }
+        Step::Repeat(mut repeat) => {
+            counters.push(repeat.counter.clone());
+            repeat.body = simplify_steps(program, repeat.body, counters);
+            counters.pop();
+            Step::Repeat(repeat)
+        }
+        Step::Branch(mut branch) => {
+            branch.then = simplify_steps(program, branch.then, counters);
+            branch.otherwise = simplify_steps(program, branch.otherwise, counters);
+            Step::Branch(branch)
+        }
+    };
+    steps.into_iter().map(each).collect()
+}
+
+fn simplify_node(program: &Program, node: Expr) -> Expr {
+    let literal = |e: &Expr| match e {
+        Expr::Literal(dtype, value) => Some((*dtype, *value)),
+        _ => None,
+    };
+    match &node {
+        Expr::Read(access) if access.outside.is_none() => match &program.tensor(access.tensor).role {
+            Role::Constant(array) if array.len() == 1 => Expr::Literal(array.dtype(), array.get(0)),
+            _ => node,
+        },
+        Expr::Index(index) => match index.as_constant() {
+            Some(value) => Expr::integer(DType::I64, value),
+            None => node,
+        },
+        Expr::Unary(operation, a) => match literal(a) {
+            Some((dtype, value)) => {
+                Expr::Literal(program.type_of(&node), arithmetic::unary(*operation, dtype, value))
+            }
+            None => node,
+        },
+        Expr::Cast(to, a) => match literal(a) {
+            Some((from, value)) => Expr::Literal(*to, arithmetic::cast(value, from, *to)),
+            None if program.type_of(a) == *to => Expr::clone(a),
+            None => node,
+        },
+        Expr::Binary(operation, a, b) => match (literal(a), literal(b)) {
+            (Some((dtype, x)), Some((_, y))) => {
+                Expr::Literal(program.type_of(&node), arithmetic::binary(*operation, dtype, x, y))
+            }
+            (None, Some((_, y))) if is_right_identity(*operation, y) => Expr::clone(a),
+            (Some((_, x)), None) if is_left_identity(*operation, x) => Expr::clone(b),
+            _ => node,
+        },
+        Expr::Select(abc) => match literal(&abc[0]) {
+            Some((_, condition)) => abc[if condition.as_i64() != 0 { 1 } else { 2 }].clone(),
+            None => node,
+        },
+        _ => node,
+    }
+}
+
+/// `x * 1`, `x / 1`, `x - 0` and `x + -0.0` are `x`, bit for bit (`-0.0 + 0.0` would lose its sign).
+fn is_right_identity(operation: Binary, y: Value) -> bool {
+    match operation {
+        Binary::Mul | Binary::Div | Binary::Pow => y.as_f64() == 1.0,
+        Binary::Sub => y.as_f64() == 0.0 && y.as_f64().is_sign_positive(),
+        Binary::Add => is_zero_of_sum(y),
+        _ => false,
+    }
+}
+
+fn is_left_identity(operation: Binary, x: Value) -> bool {
+    match operation {
+        Binary::Mul => x.as_f64() == 1.0,
+        Binary::Add => is_zero_of_sum(x),
+        _ => false,
+    }
+}
+
+fn is_zero_of_sum(x: Value) -> bool {
+    match x {
+        Value::Int(x) => x == 0,
+        _ => x.as_f64() == 0.0 && x.as_f64().is_sign_negative(),
+    }
+}

@@ -1,0 +1,139 @@
+//! Tensors are stored in the order in which windows move over them.
+//!
+//! Frameworks disagree on where the channels stand; a loop nest wants them last, where all channels of a pixel are neighbours.
+//! Every local tensor and constant that a window slides over, or that is computed from one position by position, is
+//! stored as `[batch, window dimensions…, other dimensions…]`. A layout is a permutation of dimensions, applied to the tensor and
+//! to every index of it, so that no transposition remains. Inputs and outputs keep the order that the caller knows.
+
+use std::collections::BTreeMap;
+
+use crate::array::Array;
+use crate::expression::{Access, Expr};
+use crate::index::Index;
+use crate::interpret::row_major_strides;
+use crate::program::{LoopId, Program, Role, Statement, TensorId};
+
+use super::map_statements;
+
+/// `order[d]` is the old dimension that becomes dimension `d`.
+type Order = Vec<usize>;
+
+/// Stores every local tensor that takes part in a window with its channels last.
+pub fn assign_layouts(program: Program) -> Program {
+    let mut orders: BTreeMap<TensorId, Order> = BTreeMap::new();
+    for statement in program.statements() {
+        from_windows(&program, statement, &mut orders);
+    }
+    while spread(&program, &mut orders) {}
+    orders.retain(|id, order| {
+        let local = matches!(program.tensor(*id).role, Role::Local);
+        local && order.windows(2).any(|pair| pair[0] > pair[1]) && !carried(&program, *id)
+    });
+    permute(program, &orders)
+}
+
+/// What a repetition carries is copied whole and keeps its order.
+fn carried(program: &Program, id: TensorId) -> bool {
+    program.steps.iter().any(|step| match step {
+        crate::program::Step::Repeat(r) => {
+            r.carried.iter().any(|c| [c.state, c.initial, c.next].contains(&id))
+        }
+        _ => false,
+    })
+}
+
+/// The loops that move a window: they share an index with another loop, or are scaled or shifted.
+fn window_loops(statement: &Statement) -> Vec<LoopId> {
+    let indices = statement.accesses().into_iter().flat_map(|a| &a.at).chain(&statement.at);
+    indices.filter(|index| index.terms().len() > 1).flat_map(Index::loops).collect()
+}
+
+fn from_windows(program: &Program, statement: &Statement, orders: &mut BTreeMap<TensorId, Order>) {
+    let moving = window_loops(statement);
+    if moving.is_empty() {
+        return;
+    }
+    let accesses = statement.accesses().into_iter().map(|a| (a.tensor, &a.at));
+    for (tensor, at) in accesses.chain([(statement.out, &statement.at)]) {
+        let window: Vec<bool> = at.iter().map(|i| i.loops().iter().any(|l| moving.contains(l))).collect();
+        let constant = matches!(program.tensor(tensor).role, Role::Constant(_));
+        if !constant && window.iter().any(|&w| w) && window.iter().skip(1).any(|&w| !w) {
+            orders.entry(tensor).or_insert_with(|| {
+                let lead = if window[0] { vec![] } else { vec![0] };
+                let rest = |wanted: bool| {
+                    (lead.len()..at.len()).filter(|&d| window[d] == wanted).collect::<Vec<_>>()
+                };
+                [lead.clone(), rest(true), rest(false)].concat()
+            });
+        }
+    }
+}
+
+/// Statements that read and write at plain loops give the order of one side to the other; whether any order is new.
+fn spread(program: &Program, orders: &mut BTreeMap<TensorId, Order>) -> bool {
+    let mut changed = false;
+    for statement in program.statements() {
+        let accesses = statement.accesses().into_iter().map(|a| (a.tensor, &a.at));
+        let sides: Vec<(TensorId, Vec<LoopId>)> = accesses
+            .chain([(statement.out, &statement.at)])
+            .filter_map(|(tensor, at)| {
+                Some((tensor, at.iter().map(Index::as_loop).collect::<Option<Vec<_>>>()?))
+            })
+            .collect();
+        for (from, loops) in &sides {
+            let Some(order) = orders.get(from).cloned() else { continue };
+            let sequence: Vec<LoopId> = order.iter().map(|&d| loops[d]).collect();
+            for (to, other) in &sides {
+                let same = other.len() == loops.len() && other.iter().all(|l| sequence.contains(l));
+                if same && !orders.contains_key(to) {
+                    let at = |l: &LoopId| other.iter().position(|o| o == l);
+                    if let Some(order) = sequence.iter().map(at).collect::<Option<Order>>() {
+                        orders.insert(*to, order);
+                        changed = true;
+                    }
+                }
+            }
+        }
+    }
+    changed
+}
+
+/// Applies an order to each tensor and to every index of it.
+fn permute(program: Program, orders: &BTreeMap<TensorId, Order>) -> Program {
+    let mut program = program;
+    for (id, order) in orders {
+        let tensor = &mut program.tensors[id.0 as usize];
+        if let Role::Constant(array) = &tensor.role {
+            tensor.role = Role::Constant(transposed(array, order));
+        }
+        tensor.shape = order.iter().map(|&d| tensor.shape[d]).collect();
+    }
+    let reorder = |tensor: TensorId, at: Vec<Index>| match orders.get(&tensor) {
+        Some(order) => order.iter().map(|&d| at[d].clone()).collect(),
+        None => at,
+    };
+    program.steps = map_statements(std::mem::take(&mut program.steps), 0, &mut |_, statement| {
+        let body = statement.body.rewrite(&mut |node| match node {
+            Expr::Read(a) => Expr::Read(Access { at: reorder(a.tensor, a.at), ..a }),
+            other => other,
+        });
+        Statement { at: reorder(statement.out, statement.at), body, ..statement }
+    });
+    program
+}
+
+/// The array with dimension `order[d]` as dimension `d`.
+pub fn transposed(array: &Array, order: &[usize]) -> Array {
+    let shape: Vec<usize> = order.iter().map(|&d| array.shape()[d]).collect();
+    let strides = row_major_strides(array.shape());
+    let strides: Vec<usize> = order.iter().map(|&d| strides[d] as usize).collect();
+    let source = |position: usize| {
+        let (mut rest, mut offset) = (position, 0);
+        for d in (0..shape.len()).rev() {
+            offset += rest % shape[d] * strides[d];
+            rest /= shape[d];
+        }
+        array.get(offset)
+    };
+    Array::from_values(array.dtype(), &shape, (0..array.len()).map(source))
+}

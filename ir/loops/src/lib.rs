@@ -1,0 +1,8 @@
+//! Loop nests: HOW a program runs.
+//!
+//! Owns loops, buffers and memories, their text, verifier and interpreter, the lowering from index notation under a schedule,
+//! and the memory plan. Knows nothing of operators or of any machine's instructions.
+
+mod program;
+
+pub use program::{Buffer, For, Kernel, Kind, Program, Register, Role, Statement, Step};

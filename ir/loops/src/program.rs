@@ -1,0 +1,292 @@
+//! Loop nests: buffers that live in memories, and kernels of loops over them.
+//!
+//! Owns the grammar. Expressions and indices are those of index notation, with a tensor id naming a buffer and a loop id
+//! naming a variable of the kernel; what is new is order, place and time.
+
+use nablac_index::{Array, DType, Expr, Index, LoopId, Reduce, TensorId};
+
+/// How a network, or one operator, runs.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Program {
+    /// The program's name.
+    pub name: String,
+    /// All buffers; an access in a kernel names one by position, or, from `buffers.len()` on, one of the kernel's registers.
+    pub buffers: Vec<Buffer>,
+    /// What runs, in order.
+    pub steps: Vec<Step>,
+    /// The bytes of the arena that the memory plan needs; 0 before planning.
+    pub arena_bytes: usize,
+}
+
+/// A dense row-major array in a memory.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Buffer {
+    /// Unique within the program.
+    pub name: String,
+    /// The element type.
+    pub dtype: DType,
+    /// The extents, outermost first.
+    pub shape: Vec<usize>,
+    /// What it is for.
+    pub role: Role,
+    /// Where it begins in the arena, in bytes; set by the memory plan. Constants have no place there.
+    pub offset: Option<usize>,
+}
+
+/// What a buffer is for.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Role {
+    /// The caller fills it before a run.
+    Input,
+    /// The caller reads it after a run.
+    Output,
+    /// Lives in flash, in the layout that the kernels read it in.
+    Constant(Array),
+    /// Lives between the kernels that write and read it.
+    Local,
+}
+
+/// What a program is made of.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Step {
+    /// One nest.
+    Kernel(Kernel),
+    /// `repeat counter carrying (state = initial then next, …) { body }`, as in index notation. The counter is variable
+    /// `depth` of every kernel inside, counting enclosing repetitions from 0.
+    Repeat {
+        /// The counter's name.
+        counter: String,
+        /// How many times.
+        extent: usize,
+        /// `(state, initial, next)` buffers.
+        carried: Vec<(TensorId, TensorId, TensorId)>,
+        /// What runs each time.
+        body: Vec<Step>,
+    },
+    /// A choice on a boolean buffer of one element.
+    Branch {
+        /// The boolean.
+        condition: TensorId,
+        /// Runs where it is true.
+        then: Vec<Step>,
+        /// Runs where it is false.
+        otherwise: Vec<Step>,
+    },
+}
+
+/// One nest: becomes one function of the generated code.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Kernel {
+    /// Unique within the program; an identifier-like name of the nodes it computes.
+    pub name: String,
+    /// What it computes, in index notation: the comment above the code.
+    pub laws: Vec<String>,
+    /// The names of its variables: first the counters of enclosing repetitions, then one per loop.
+    pub variables: Vec<String>,
+    /// Small arrays that live in registers. Their indices are constant once `Unroll` loops are expanded.
+    pub registers: Vec<Register>,
+    /// The code.
+    pub body: Vec<Statement>,
+}
+
+/// A small array that lives in registers.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Register {
+    /// Unique within the kernel, and no buffer's name.
+    pub name: String,
+    /// The element type.
+    pub dtype: DType,
+    /// The extents; empty for one scalar.
+    pub shape: Vec<usize>,
+}
+
+/// A line of a kernel.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Statement {
+    /// A loop.
+    For(For),
+    /// `target[at] reduce value`: `=` stores, the others combine with what is there (`argmax=` does not occur).
+    Store {
+        /// A buffer or a register.
+        target: TensorId,
+        /// One index per dimension; always inside.
+        at: Vec<Index>,
+        /// How the value is combined.
+        reduce: Reduce,
+        /// What is stored.
+        value: Expr,
+    },
+    /// Runs `body` where `condition` is true.
+    If {
+        /// A boolean expression.
+        condition: Expr,
+        /// What is guarded.
+        body: Vec<Statement>,
+    },
+}
+
+/// `for variable in max(lower…)..min(upper…) step step`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct For {
+    /// The variable.
+    pub variable: LoopId,
+    /// The first value: the largest of these.
+    pub lower: Vec<Index>,
+    /// One past the last value: the smallest of these.
+    pub upper: Vec<Index>,
+    /// The distance between values; positive.
+    pub step: usize,
+    /// How iterations follow each other.
+    pub kind: Kind,
+    /// What runs each time.
+    pub body: Vec<Statement>,
+}
+
+/// How the iterations of a loop follow each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// One after the other.
+    Serial,
+    /// Written out, one after the other; the bounds are constant.
+    Unroll,
+}
+
+impl Program {
+    /// The buffer `id`.
+    pub fn buffer(&self, id: TensorId) -> &Buffer {
+        &self.buffers[id.0 as usize]
+    }
+
+    /// All buffers with their ids.
+    pub fn buffers(&self) -> impl Iterator<Item = (TensorId, &Buffer)> {
+        self.buffers.iter().enumerate().map(|(i, b)| (TensorId(i as u32), b))
+    }
+
+    /// The inputs, in the caller's order.
+    pub fn inputs(&self) -> Vec<TensorId> {
+        self.buffers().filter(|(_, b)| b.role == Role::Input).map(|(id, _)| id).collect()
+    }
+
+    /// The outputs, in the caller's order.
+    pub fn outputs(&self) -> Vec<TensorId> {
+        self.buffers().filter(|(_, b)| b.role == Role::Output).map(|(id, _)| id).collect()
+    }
+
+    /// The name, element type and shape behind an id that a kernel uses: a buffer or one of its registers.
+    pub fn place<'a>(&'a self, kernel: &'a Kernel, id: TensorId) -> (&'a str, DType, &'a [usize]) {
+        match self.buffers.get(id.0 as usize) {
+            Some(buffer) => (&buffer.name, buffer.dtype, &buffer.shape),
+            None => {
+                let register = &kernel.registers[id.0 as usize - self.buffers.len()];
+                (&register.name, register.dtype, &register.shape)
+            }
+        }
+    }
+
+    /// Whether an id that a kernel uses is one of its registers.
+    pub fn is_register(&self, id: TensorId) -> bool {
+        id.0 as usize >= self.buffers.len()
+    }
+
+    /// All kernels, in the order of the text.
+    pub fn kernels(&self) -> Vec<&Kernel> {
+        let mut found = vec![];
+        collect_kernels(&self.steps, &mut found);
+        found
+    }
+}
+
+fn collect_kernels<'a>(steps: &'a [Step], found: &mut Vec<&'a Kernel>) {
+    for step in steps {
+        match step {
+            Step::Kernel(kernel) => found.push(kernel),
+            Step::Repeat { body, .. } => collect_kernels(body, found),
+            Step::Branch { then, otherwise, .. } => {
+                collect_kernels(then, found);
+                collect_kernels(otherwise, found);
+            }
+        }
+    }
+}
+
+impl Buffer {
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The size in bytes.
+    pub fn bytes(&self) -> usize {
+        self.len() * self.dtype.bytes()
+    }
+}
+
+impl Kernel {
+    /// Calls `f` with every statement, outer ones first.
+    pub fn visit(&self, f: &mut dyn FnMut(&Statement)) {
+        visit(&self.body, f);
+    }
+
+    /// The buffers that are read, in the order of the text, each once. `buffers` is the program's number of buffers.
+    pub fn reads(&self, buffers: usize) -> Vec<TensorId> {
+        let mut found = vec![];
+        self.visit(&mut |statement| {
+            let mut add = |id: TensorId| {
+                if (id.0 as usize) < buffers && !found.contains(&id) {
+                    found.push(id);
+                }
+            };
+            match statement {
+                Statement::Store { target, at, reduce, value } => {
+                    reads_of(value, at, &mut add);
+                    if *reduce != Reduce::Set {
+                        add(*target);
+                    }
+                }
+                Statement::If { condition, .. } => reads_of(condition, &[], &mut add),
+                Statement::For(_) => {}
+            }
+        });
+        found
+    }
+
+    /// The buffers that are written, in the order of the text, each once. `buffers` is the program's number of buffers.
+    pub fn writes(&self, buffers: usize) -> Vec<TensorId> {
+        let mut found = vec![];
+        self.visit(&mut |statement| {
+            if let Statement::Store { target, .. } = statement
+                && (target.0 as usize) < buffers
+                && !found.contains(target)
+            {
+                found.push(*target);
+            }
+        });
+        found
+    }
+}
+
+fn reads_of(value: &Expr, at: &[Index], add: &mut dyn FnMut(TensorId)) {
+    value.accesses().into_iter().for_each(|access| add(access.tensor));
+    for index in value.indices().into_iter().chain(at) {
+        index.visit_atoms(&mut |atom| {
+            if let nablac_index::Atom::Read(tensor, _) = atom {
+                add(*tensor);
+            }
+        });
+    }
+}
+
+fn visit(body: &[Statement], f: &mut dyn FnMut(&Statement)) {
+    for statement in body {
+        f(statement);
+        match statement {
+            Statement::For(For { body, .. }) | Statement::If { body, .. } => visit(body, f),
+            Statement::Store { .. } => {}
+        }
+    }
+}

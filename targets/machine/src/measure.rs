@@ -1,0 +1,136 @@
+//! The contract of a measurement: the generated C that goes in, the outputs and figures that come out.
+
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A folder of generated C, as far as building and running it needs to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The C identifier that every name in it starts with.
+    pub name: String,
+    /// The library's C files, relative to the folder.
+    pub sources: Vec<PathBuf>,
+    /// The folders with its headers, relative to the folder.
+    pub include: Vec<PathBuf>,
+    /// The bytes of each input.
+    pub input_bytes: Vec<usize>,
+    /// The bytes of each output.
+    pub output_bytes: Vec<usize>,
+    /// The bytes of the arena.
+    pub arena_bytes: usize,
+}
+
+/// What one inference gets or gives: the bytes of each input or output.
+pub type Sample = Vec<Vec<u8>>;
+
+/// How to build and run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// How often to time the first sample beyond the first time; an emulator counts exactly and ignores it.
+    pub repeats: u32,
+    /// Whether to build with the address and undefined-behaviour sanitizers.
+    pub sanitize: bool,
+    /// What the C compiler optimizes for.
+    pub optimize: Optimize,
+    /// After how long a compiler or a program counts as hanging.
+    pub timeout: Duration,
+    /// A C compiler to use instead of the machine's.
+    pub compiler: Option<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let timeout = Duration::from_secs(600); // the largest reference network takes seconds under emulation
+        Options { repeats: 0, sanitize: false, optimize: Optimize::Time, timeout, compiler: None }
+    }
+}
+
+/// What the C compiler optimizes for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Optimize {
+    /// `-O3`.
+    Time,
+    /// `-Os`.
+    Size,
+}
+
+/// What running an artifact gave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// The outputs of each sample.
+    pub outputs: Vec<Sample>,
+    /// What it cost.
+    pub measurement: Measurement,
+}
+
+/// The figures of one inference, and of the program that makes it.
+///
+/// *Sizes* are read from the linked program. The harness around the model (start-up code, file transfer, the driver that
+/// holds arena and context) has its own sections and is counted in `harness_bytes` alone; what the model pulls from the C
+/// and maths libraries counts as the model's. On the host the sizes are those of the library's object files, without what
+/// they pull from the system's shared libraries.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Measurement {
+    /// Instructions from the first of the run function to its return, exact, for the first sample.
+    pub instructions: Option<u64>,
+    /// The fewest and the most instructions of any sample.
+    pub instructions_range: Option<(u64, u64)>,
+    /// Cycles of the first sample by the published instruction timings: an estimate, with zero wait states.
+    pub estimated_cycles: Option<u64>,
+    /// The same with the cheapest and with the dearest timings wherever the publication gives a range.
+    pub estimated_cycles_range: Option<(u64, u64)>,
+    /// Instructions, with the constants that the compiler put between them.
+    pub text_bytes: u64,
+    /// Constants.
+    pub rodata_bytes: u64,
+    /// Initialized variables: they take flash and RAM.
+    pub data_bytes: u64,
+    /// Zeroed variables, arena and context not included.
+    pub bss_bytes: u64,
+    /// The arena.
+    pub arena_bytes: u64,
+    /// The context struct.
+    pub context_bytes: u64,
+    /// The deepest stack of any sample below the call of the run function.
+    pub stack_bytes: Option<u64>,
+    /// text + rodata + data.
+    pub flash_bytes: u64,
+    /// arena + context + data + bss + stack.
+    pub ram_bytes: u64,
+    /// Flash that the measuring harness takes beside `flash_bytes`.
+    pub harness_bytes: u64,
+    /// The shortest wall time of an inference; nothing under emulation.
+    pub seconds: Option<f64>,
+    /// What each function cost in the first sample, without what it calls; the most instructions first.
+    pub per_function: Vec<FunctionCost>,
+}
+
+/// What one function of a program cost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FunctionCost {
+    /// Its symbol.
+    pub name: String,
+    /// The instructions executed in it.
+    pub instructions: u64,
+    /// The estimated cycles spent in it.
+    pub cycles: Option<u64>,
+}
+
+/// A place where generated C can be built and run.
+pub trait Measure {
+    /// Why it could not be.
+    type Error;
+
+    /// Builds the artifact in the folder `work` and runs every sample through it.
+    fn measure(
+        &self,
+        artifact: &Artifact,
+        samples: &[Sample],
+        work: &Path,
+        options: &Options,
+    ) -> Result<Run, Self::Error>;
+}

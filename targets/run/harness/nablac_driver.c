@@ -1,0 +1,127 @@
+/* Runs every sample of `input.bin` through the model @NAME@ and writes what comes out, and what it took. */
+#include "@NAME@.h"
+#include "nablac_harness.h"
+
+#define ARENA_BYTES ((size_t)@NAME_UPPER@_ARENA_SIZE)
+
+static unsigned char arena[ARENA_BYTES > 0 ? ARENA_BYTES : 1] __attribute__((aligned(@NAME_UPPER@_ARENA_ALIGN)));
+static @NAME@_ctx_t context;
+
+#ifdef NABLAC_EMULATED
+@NAME@_status_t nablac_measured_call(@NAME@_ctx_t *measured);
+#else
+#define nablac_measured_call @NAME@_run
+#endif
+
+static uint64_t deepest_stack;
+static uint64_t shortest = UINT64_MAX;
+
+static void complain(const char *what, uint32_t number)
+{
+    char digits[12];
+    size_t at = sizeof digits - 1;
+    digits[at] = '\0';
+    do {
+        digits[--at] = (char)('0' + number % 10u);
+        number /= 10u;
+    } while (number != 0u);
+    nablac_print(what);
+    nablac_print(&digits[at]);
+    nablac_print("\n");
+}
+
+static int read_inputs(int file)
+{
+    int failed = 0;
+@READ_INPUTS@
+    if (failed != 0) {
+        nablac_print("input.bin is too short\n");
+    }
+    return failed;
+}
+
+static int write_outputs(int file)
+{
+    int failed = 0;
+@WRITE_OUTPUTS@
+    if (failed != 0) {
+        nablac_print("cannot write output.bin\n");
+    }
+    return failed;
+}
+
+/* Every inference starts from a fresh context: samples are independent of each other, whatever state a model keeps. */
+static int infer(int input)
+{
+    @NAME@_status_t status = @NAME@_init(&context, arena, ARENA_BYTES);
+    if (status != @NAME_UPPER@_OK) {
+        complain("@NAME@_init returned ", (uint32_t)status);
+        return 1;
+    }
+    if (read_inputs(input) != 0) {
+        return 1;
+    }
+    const uint64_t start = nablac_nanoseconds();
+    status = nablac_measured_call(&context);
+    const uint64_t taken = nablac_nanoseconds() - start;
+    if (nablac_stack_bytes == NABLAC_STACK_OVERFLOW) {
+        return NABLAC_STACK_OVERFLOW_STATUS; /* the outputs may be wrong, and so may the status */
+    }
+    if (status != @NAME_UPPER@_OK) {
+        complain("@NAME@_run returned ", (uint32_t)status);
+        return 1;
+    }
+    shortest = taken < shortest ? taken : shortest;
+    deepest_stack = nablac_stack_bytes > deepest_stack ? nablac_stack_bytes : deepest_stack;
+    return 0;
+}
+
+static int run(int input, int output)
+{
+    uint32_t header[2]; /* samples, repeats */
+    if (nablac_read(input, header, sizeof header) != 0) {
+        nablac_print("input.bin has no header\n");
+        return 1;
+    }
+    int failed = 0;
+    for (uint32_t sample = 0; sample < header[0] && failed == 0; sample++) {
+        failed = infer(input);
+        if (failed == 0) {
+            failed = write_outputs(output);
+        }
+        if (failed != 0) {
+            complain("while running sample ", sample);
+        }
+    }
+    for (uint32_t repeat = 0; repeat < header[1] && failed == 0; repeat++) {
+        failed = nablac_seek(input, sizeof header);
+        if (failed == 0) {
+            failed = infer(input);
+        }
+        if (failed != 0) {
+            complain("while repeating, time ", repeat);
+        }
+    }
+    return failed;
+}
+
+int main(void)
+{
+    const int input = nablac_open("input.bin", 0);
+    const int output = nablac_open("output.bin", 1);
+    const int report = nablac_open("report.bin", 1);
+    if (input < 0 || output < 0 || report < 0) {
+        nablac_print("cannot open input.bin, output.bin or report.bin\n");
+        return 1;
+    }
+    int failed = run(input, output);
+    if (failed != 0) {
+        return failed;
+    }
+    const uint64_t figures[4] = {sizeof(@NAME@_ctx_t), ARENA_BYTES, deepest_stack, shortest};
+    failed |= nablac_write(report, figures, sizeof figures);
+    failed |= nablac_close(input);
+    failed |= nablac_close(output);
+    failed |= nablac_close(report);
+    return failed != 0;
+}

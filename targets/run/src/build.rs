@@ -1,0 +1,147 @@
+//! Compiles a library and the harness around it, and links them. The flags for C of our own are here and nowhere else.
+
+use crate::command::{Tool, absolute, file_error, read, write};
+use crate::image::{self, Sizes};
+use crate::{Artifact, Error, Optimize, Options, driver};
+use nablac_machine::{Compiler, Machine};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What every C file of ours must stand: generated code is a product, and users build it with flags of their own.
+const STRICT: &[&str] = &[
+    "-std=c99",
+    "-Wall",
+    "-Wextra",
+    "-Wpedantic",
+    "-Wconversion",
+    "-Wsign-conversion",
+    "-Wdouble-promotion",
+    "-Wshadow",
+    "-Wundef",
+    "-Wvla",
+    "-Werror",
+];
+
+/// Flags that decide the numbers and the sizes. Contraction of `a * b + c` is the generated code's to decide, not the C
+/// compiler's. A section per function lets the linker drop what is not called; unwind tables nobody would read.
+const CODE: &[&str] =
+    &["-ffp-contract=off", "-ffunction-sections", "-fdata-sections", "-fno-asynchronous-unwind-tables"];
+
+/// The harness draws on no C library, so that all that a program pulls from it is the model's.
+const HARNESS: &[&str] = &["-ffreestanding", "-fno-builtin"];
+
+/// The executable that linking makes.
+pub(crate) const PROGRAM: &str = "program.elf";
+
+const DRIVER: &str = "nablac_driver.c";
+const HEADER: (&str, &str) = ("nablac_harness.h", include_str!("../harness/nablac_harness.h"));
+
+/// A build of one artifact for one machine.
+pub(crate) struct Build<'a> {
+    pub machine: &'a Machine,
+    pub options: &'a Options,
+    folder: PathBuf,
+    include: Vec<String>,
+    objects: Vec<String>,
+}
+
+impl<'a> Build<'a> {
+    /// A build in the folder `work`, which is made if need be.
+    pub fn new(
+        machine: &'a Machine,
+        artifact: &Artifact,
+        work: &Path,
+        options: &'a Options,
+    ) -> Result<Self, Error> {
+        fs::create_dir_all(work).map_err(|source| file_error("create", work, source))?;
+        let source = absolute(&artifact.folder)?;
+        let include =
+            artifact.include.iter().map(|path| format!("-I{}", source.join(path).display())).collect();
+        Ok(Build { machine, options, folder: absolute(work)?, include, objects: Vec::new() })
+    }
+
+    /// The folder that it works in.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Compiles the library; gives the sizes of its object files.
+    pub fn library(&mut self, artifact: &Artifact) -> Result<Sizes, Error> {
+        let source = absolute(&artifact.folder)?;
+        let mut sizes = Sizes::default();
+        for (index, file) in artifact.sources.iter().enumerate() {
+            let object = format!("library_{index}.o");
+            self.compile(&source.join(file), &object, &[])?;
+            sizes += image::object_sizes(&read(&self.folder.join(&object))?, &object)?;
+        }
+        Ok(sizes)
+    }
+
+    /// Compiles the driver and the harness's fixed files, given as names and texts.
+    pub fn harness(
+        &mut self,
+        artifact: &Artifact,
+        files: &[(&str, &str)],
+        flags: &[String],
+    ) -> Result<(), Error> {
+        write(&self.folder.join(HEADER.0), HEADER.1.as_bytes())?;
+        let driver = driver::source(artifact);
+        for (name, text) in files.iter().copied().chain([(DRIVER, driver.as_str())]) {
+            write(&self.folder.join(name), text.as_bytes())?;
+            let stem = name.split('.').next().unwrap_or(name).trim_start_matches("nablac_harness_");
+            let object = format!("nablac_harness_{}.o", stem.trim_start_matches("nablac_"));
+            self.compile(Path::new(name), &object, flags)?;
+        }
+        Ok(())
+    }
+
+    /// Links everything compiled so far.
+    pub fn link(&self, flags: &[String]) -> Result<(), Error> {
+        let mut arguments = self.machine.compiler.flags.clone();
+        arguments.extend(self.sanitizers());
+        arguments.extend(self.objects.iter().cloned());
+        arguments.extend(flags.iter().cloned());
+        arguments.extend(["-lm", "-o", PROGRAM].map(str::to_owned));
+        self.run(&arguments, "link.log")
+    }
+
+    /// The flags for a freestanding harness.
+    pub fn freestanding() -> Vec<String> {
+        HARNESS.iter().map(|flag| (*flag).to_owned()).collect()
+    }
+
+    fn compile(&mut self, source: &Path, object: &str, flags: &[String]) -> Result<(), Error> {
+        let mut arguments = self.machine.compiler.flags.clone();
+        arguments.extend(STRICT.iter().chain(CODE).map(|flag| (*flag).to_owned()));
+        arguments.push(if self.options.optimize == Optimize::Size { "-Os" } else { "-O3" }.to_owned());
+        arguments.extend(self.sanitizers());
+        arguments.extend(flags.iter().cloned());
+        arguments.extend(self.include.iter().cloned());
+        arguments.extend(["-I.", "-c"].map(str::to_owned));
+        arguments.push(source.display().to_string());
+        arguments.extend(["-o".to_owned(), object.to_owned()]);
+        self.objects.push(object.to_owned());
+        self.run(&arguments, &format!("{object}.log"))
+    }
+
+    fn sanitizers(&self) -> Vec<String> {
+        let flags: &[&str] = match self.options.sanitize {
+            true => &["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g"],
+            false => &[],
+        };
+        flags.iter().map(|flag| (*flag).to_owned()).collect()
+    }
+
+    fn run(&self, arguments: &[String], log: &str) -> Result<(), Error> {
+        let command = compiler_command(&self.machine.compiler, self.options.compiler.as_deref());
+        let tool =
+            Tool { command: &command, package: &self.machine.compiler.package, purpose: "to compile the C" };
+        tool.run(arguments, &self.folder, log, self.options.timeout)?.success().map(drop)
+    }
+}
+
+/// The C compiler to use: the one asked for, else the one that the environment names, else the machine's.
+pub(crate) fn compiler_command(compiler: &Compiler, asked_for: Option<&str>) -> String {
+    let named = || std::env::var(compiler.environment.as_deref()?).ok().filter(|name| !name.is_empty());
+    asked_for.map(str::to_owned).or_else(named).unwrap_or_else(|| compiler.command.clone())
+}

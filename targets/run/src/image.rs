@@ -1,0 +1,127 @@
+//! Reads what a C compiler made: the sizes of sections, and the symbols of a program.
+
+use crate::Error;
+use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SectionKind, SymbolKind, elf};
+use std::ops::AddAssign;
+
+/// What the linker script puts before the names of the harness's sections.
+const HARNESS: &str = ".harness";
+
+/// The bytes of a program or object file, by kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    pub text: u64,
+    pub rodata: u64,
+    pub data: u64,
+    pub bss: u64,
+    /// What the harness takes of the flash.
+    pub harness: u64,
+}
+
+impl Sizes {
+    /// The bytes that take flash, without the harness.
+    pub fn flash(&self) -> u64 {
+        self.text + self.rodata + self.data
+    }
+}
+
+impl AddAssign for Sizes {
+    fn add_assign(&mut self, other: Sizes) {
+        self.text += other.text;
+        self.rodata += other.rodata;
+        self.data += other.data;
+        self.bss += other.bss;
+        self.harness += other.harness;
+    }
+}
+
+/// A function of a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Function {
+    pub name: String,
+    pub address: u64,
+    pub size: u64,
+}
+
+/// A linked program.
+pub(crate) struct Program {
+    pub sizes: Sizes,
+    functions: Vec<Function>,
+    labels: Vec<(String, u64)>,
+}
+
+/// The sizes of one object file.
+pub(crate) fn object_sizes(bytes: &[u8], file: &str) -> Result<Sizes, Error> {
+    Ok(sizes(&parse(bytes, file)?))
+}
+
+impl Program {
+    /// Reads a linked program.
+    pub fn read(bytes: &[u8], file: &str) -> Result<Program, Error> {
+        let parsed = parse(bytes, file)?;
+        let mut program = Program { sizes: sizes(&parsed), functions: Vec::new(), labels: Vec::new() };
+        for symbol in parsed.symbols() {
+            let Ok(name) = symbol.name() else { continue };
+            let address = symbol.address() & !1; // bit 0 of a Thumb function's address is its instruction set
+            program.labels.push((name.to_owned(), address));
+            if symbol.kind() == SymbolKind::Text && symbol.size() > 0 {
+                program.functions.push(Function { name: name.to_owned(), address, size: symbol.size() });
+            }
+        }
+        program.functions.sort_by(|a, b| (a.address, &a.name).cmp(&(b.address, &b.name)));
+        Ok(program)
+    }
+
+    /// The address of a symbol.
+    pub fn address(&self, symbol: &str) -> Result<u64, Error> {
+        let found = self.labels.iter().find(|(name, _)| name == symbol);
+        found.map(|(_, address)| *address).ok_or_else(|| Error::Malformed {
+            file: "program.elf".to_owned(),
+            reason: format!("it has no symbol `{symbol}`"),
+        })
+    }
+
+    /// The function that has the instruction at an address. Of several names for one place, the first in the alphabet.
+    pub fn function_at(&self, address: u64) -> Option<&Function> {
+        let after = self.functions.partition_point(|function| function.address <= address);
+        let start = self.functions[..after].last()?.address;
+        let first = self.functions.partition_point(|function| function.address < start);
+        let function = &self.functions[first];
+        (address < function.address + function.size).then_some(function)
+    }
+}
+
+fn parse<'a>(bytes: &'a [u8], file: &str) -> Result<object::File<'a>, Error> {
+    object::File::parse(bytes)
+        .map_err(|error| Error::Malformed { file: file.to_owned(), reason: error.to_string() })
+}
+
+fn sizes(file: &object::File) -> Sizes {
+    let mut sizes = Sizes::default();
+    for section in file.sections() {
+        let size = section.size();
+        let is_harness = section.name().is_ok_and(|name| name.starts_with(HARNESS));
+        let counter = match section.kind() {
+            SectionKind::Text => &mut sizes.text,
+            SectionKind::Data => &mut sizes.data,
+            SectionKind::UninitializedData => &mut sizes.bss,
+            SectionKind::ReadOnlyData | SectionKind::ReadOnlyString | SectionKind::ReadOnlyDataWithRel => {
+                &mut sizes.rodata
+            }
+            // Exception tables of library functions have a kind of their own, and still take flash.
+            SectionKind::Unknown if is_loaded(section.flags()) => &mut sizes.rodata,
+            _ => continue,
+        };
+        let counter = match is_harness {
+            true if section.kind() == SectionKind::UninitializedData => continue,
+            true => &mut sizes.harness,
+            false => counter,
+        };
+        *counter += size;
+    }
+    sizes
+}
+
+fn is_loaded(flags: SectionFlags) -> bool {
+    matches!(flags, SectionFlags::Elf { sh_flags, .. } if sh_flags.0 & elf::SHF_ALLOC.0 != 0)
+}

@@ -1,0 +1,44 @@
+//! Builds a folder of generated C, runs it on this computer or on an emulated Cortex-M, and measures it: outputs, executed
+//! instructions, estimated cycles, sizes, stack. It owns the test harness around the generated library (driver, start-up
+//! code, linker script) and the counting plugin. It does not know how the C came about, nor what its outputs should be.
+//!
+//! [`execute`] is the way in. The folder it works in is the caller's: give a temporary one, or one to keep.
+
+mod artifact;
+mod build;
+mod command;
+mod counts;
+mod cycles;
+mod doctor;
+mod driver;
+mod emulator;
+mod error;
+mod exchange;
+mod host;
+mod image;
+mod plugin;
+
+pub use doctor::{ToolStatus, doctor};
+pub use emulator::Emulated;
+pub use error::Error;
+pub use host::Host;
+pub use nablac_machine::measure::{
+    Artifact, FunctionCost, Measure, Measurement, Optimize, Options, Run, Sample,
+};
+
+use nablac_machine::Machine;
+use std::path::Path;
+
+/// Builds the artifact for the machine in the folder `work`, and runs every sample through it.
+pub fn execute(
+    machine: &Machine,
+    artifact: &Artifact,
+    samples: &[Sample],
+    work: &Path,
+    options: &Options,
+) -> Result<Run, Error> {
+    match &machine.emulator {
+        Some(emulator) => Emulated { machine, emulator }.measure(artifact, samples, work, options),
+        None => Host { machine }.measure(artifact, samples, work, options),
+    }
+}

@@ -1,0 +1,130 @@
+//! Whatever can go wrong between a folder of C and a figure is a named error.
+
+use crate::common::{has_tools, rounds, run_on, spin, spin_with};
+use nablac_machine::Machine;
+use nablac_run::{Error, Options, execute};
+use std::time::Duration;
+
+const SIGNATURE: &str = "spin_status_t spin_run(spin_ctx_t *ctx)";
+
+fn run_body(machine: &str, test: &str, body: &str, options: &Options) -> Error {
+    let artifact = spin_with(&format!("{test}-source-{machine}"), &body.replace("RUN", SIGNATURE));
+    run_on(machine, &artifact, &rounds(&[5]), test, options).expect_err(test)
+}
+
+#[test]
+fn a_status_other_than_ok_is_reported_with_its_sample() {
+    for machine in ["host", "cortex-m4"].into_iter().filter(|machine| has_tools(machine)) {
+        let body = "RUN { return ctx->rounds == 5u ? SPIN_REFUSED : SPIN_OK; }";
+        let message = run_body(machine, "status", body, &Options::default()).to_string();
+        assert!(message.contains("spin_run returned 7") && message.contains("sample 0"), "{message}");
+    }
+}
+
+#[test]
+fn a_fault_prints_the_fault_registers() {
+    for machine in crate::common::EMULATED.iter().filter(|machine| has_tools(machine)) {
+        let body = "RUN { *(volatile uint32_t *)0xF0000000u = ctx->rounds; return SPIN_OK; }";
+        let error = run_body(machine, "fault", body, &Options::default());
+        let message = error.to_string();
+        assert!(matches!(error, Error::Program { .. }) && message.contains("CFSR 0x0000"), "{message}");
+    }
+}
+
+#[test]
+fn a_hang_is_an_error() {
+    let options = Options { timeout: Duration::from_secs(3), ..Options::default() };
+    for machine in ["host", "cortex-m4"].into_iter().filter(|machine| has_tools(machine)) {
+        let body = "RUN { volatile uint32_t *at = &ctx->rounds; while (*at != 0u) { } return SPIN_OK; }";
+        let error = run_body(machine, "hang", body, &options);
+        assert!(matches!(error, Error::Timeout { seconds: 3, .. }), "{error}");
+    }
+}
+
+#[test]
+fn too_deep_a_stack_is_an_error() {
+    for machine in crate::common::EMULATED.iter().filter(|machine| has_tools(machine)) {
+        for bytes in [65u32 << 10, 100 << 10, 1 << 20] {
+            let error = run_body(machine, &format!("deep-{bytes}"), &deep(bytes), &Options::default());
+            assert!(matches!(error, Error::StackOverflow { .. }), "{machine}, {bytes}: {error}");
+        }
+        let artifact =
+            spin_with(&format!("deep-source-{machine}"), &deep(60 << 10).replace("RUN", SIGNATURE));
+        let run = run_on(machine, &artifact, &rounds(&[5]), "deep", &Options::default()).unwrap();
+        let stack = run.measurement.stack_bytes.unwrap();
+        assert!((60 << 10..61 << 10).contains(&stack), "{machine}: {stack}");
+    }
+}
+
+/// A function that uses so many bytes of stack, and calls another with all of them in use.
+fn deep(bytes: u32) -> String {
+    format!(
+        "static __attribute__((noinline)) void fill(volatile unsigned char *at, uint32_t count)\n\
+         {{ while (count > 0u) {{ count--; at[count] = 1u; }} }}\n\
+         RUN\n{{ volatile unsigned char all[{bytes}]; fill(all, {bytes}u);\n\
+         return all[ctx->rounds] == 1u ? SPIN_OK : SPIN_REFUSED; }}"
+    )
+}
+
+#[test]
+fn a_warning_is_an_error_with_the_compilers_words() {
+    for machine in ["host", "cortex-m4"].into_iter().filter(|machine| has_tools(machine)) {
+        let body = "RUN { int8_t narrow = (int8_t)0; narrow = narrow + ctx->rounds; return narrow ? SPIN_OK : SPIN_OK; }";
+        let error = run_body(machine, "warning", body, &Options::default());
+        assert!(matches!(error, Error::Build { .. }) && error.to_string().contains("onversion"), "{error}");
+    }
+}
+
+#[test]
+fn a_missing_tool_names_the_package() {
+    let check = |change: &dyn Fn(&mut Machine), package: &str| {
+        let mut machine = Machine::load("cortex-m4").unwrap();
+        change(&mut machine);
+        let work = crate::common::work(&format!("missing-{package}"));
+        let error = execute(&machine, &spin(), &rounds(&[1]), &work, &Options::default()).unwrap_err();
+        assert!(error.is_missing_toolchain(), "{error}");
+        assert!(error.to_string().contains(&format!("apt-get install {package}")), "{error}");
+    };
+    let absent = || "no-such-tool".to_owned();
+    check(&|machine| machine.compiler.command = absent(), "gcc-arm-none-eabi");
+    if has_tools("cortex-m4") {
+        check(&|machine| machine.emulator.as_mut().unwrap().command = absent(), "qemu-system-arm");
+        check(&|machine| machine.disassembler.as_mut().unwrap().command = absent(), "binutils-arm-none-eabi");
+        // It starts, but answers the question for the library's path with something else.
+        check(&|machine| machine.compiler.command = "echo".to_owned(), "libnewlib-arm-none-eabi");
+    }
+}
+
+#[test]
+fn descriptions_that_do_not_fit_are_refused() {
+    let run = |change: &dyn Fn(&mut nablac_run::Artifact), samples: &[nablac_run::Sample]| {
+        let mut artifact = spin_with(
+            "description",
+            "spin_status_t spin_run(spin_ctx_t *ctx) { ctx->echo = 1u; return SPIN_OK; }",
+        );
+        change(&mut artifact);
+        run_on("host", &artifact, samples, "description-run", &Options::default())
+            .expect_err("refused")
+            .to_string()
+    };
+    assert!(run(&|a| a.name = "a-b".to_owned(), &rounds(&[1])).contains("no C identifier"));
+    assert!(
+        run(&|a| a.sources[0] = "src/absent.c".into(), &rounds(&[1])).contains("`src/absent.c` is not in")
+    );
+    assert!(run(&|a| a.sources.clear(), &rounds(&[1])).contains("no source file"));
+    assert!(run(&|_| (), &[]).contains("at least one"));
+    assert!(run(&|_| (), &[vec![vec![0; 3]]]).contains("input 0 has 3 bytes, the model takes 4"));
+    assert!(run(&|_| (), &[vec![]]).contains("it has 0 inputs, the model takes 1"));
+    if has_tools("host") {
+        assert!(
+            run(&|a| a.arena_bytes = 12, &rounds(&[1])).contains("said to be 12 bytes, its header says 0")
+        );
+    }
+}
+
+#[test]
+fn sanitizers_are_the_hosts() {
+    let options = Options { sanitize: true, ..Options::default() };
+    let error = run_on("cortex-m4", &spin(), &rounds(&[1]), "sanitize", &options).unwrap_err();
+    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+}
