@@ -5,8 +5,10 @@
 
 mod error;
 mod lower;
+mod plan;
 mod program;
 
 pub use error::Error;
 pub use lower::{Capacity, lower};
+pub use plan::{arena_alignment, plan};
 pub use program::{Buffer, For, Kernel, Kind, Program, Register, Role, Statement, Step};
