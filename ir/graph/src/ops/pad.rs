@@ -1,6 +1,6 @@
 //! `y[i, …] = x[i - before, …]`; beyond the edges of `x` a value, or an element of `x` that the mode chooses
 
-use nablac_index::{Expr, Index, Reduce, Value, axes};
+use nablac_index::{Binary, DType, Expr, Index, Reduce, Value, axes};
 use serde::{Deserialize, Serialize};
 
 use super::attribute;
@@ -30,7 +30,7 @@ pub enum Mode {
 pub struct Pad {
     /// What is added.
     pub mode: Mode,
-    /// The value that mode `constant` adds.
+    /// The value that mode `constant` adds, unless it is the second input.
     #[serde(with = "attribute::real")]
     pub value: f64,
     /// How many elements come before the first one, per axis.
@@ -56,11 +56,16 @@ impl Operation for Pad {
         let x = node.input(0)?;
         let (before, after) = amounts(node, x)?;
         let mode = mode(node)?;
-        let value = if mode == Mode::Constant { value(node, x)? } else { 0.0 };
         if before.iter().chain(&after).all(|&n| n == 0) {
             return Ok(vec![x]);
         }
-        Ok(vec![node.add(Pad { mode, value, before, after }, &[x])?])
+        let known = if mode == Mode::Constant { value(node, x)? } else { Some(0.0) };
+        let pad = Pad { mode, value: known.unwrap_or(0.0), before, after };
+        let operands = match known {
+            Some(_) => vec![x],
+            None => vec![x, node.input(2)?],
+        };
+        Ok(vec![node.add(pad, &operands)?])
     }
 
     fn define(&self, definition: &mut Definition) -> Result<(), Error> {
@@ -77,16 +82,7 @@ impl Operation for Pad {
             definition.malformed(format!("{:?} and {:?} can't be added to {from:?}", self.before, self.after))
         })?;
         if self.mode == Mode::Constant {
-            let grows = self.before.iter().chain(&self.after).any(|&n| n > 0);
-            let outside = grows.then_some(Value::from_f64(dtype, self.value));
-            definition.emit(dtype, &axes(&shape), &[], Reduce::Set, |at| {
-                let at: Vec<Index> = at.iter().zip(&self.before).map(|(i, n)| i.clone() - *n).collect();
-                match outside {
-                    Some(value) => Expr::read_or(x, at, value),
-                    None => Expr::read(x, at),
-                }
-            });
-            return Ok(());
+            return self.define_constant(definition, &shape);
         }
         let mut stretches = vec![];
         for d in 0..from.len() {
@@ -119,6 +115,27 @@ struct Stretch {
 }
 
 impl Pad {
+    /// A value that is known is what a read beyond the edges gives; one that is not is chosen there.
+    fn define_constant(&self, definition: &mut Definition, shape: &[usize]) -> Result<(), Error> {
+        let x = definition.input(0)?;
+        let (dtype, from) = (definition.dtype(x), definition.shape(x));
+        let value = definition.optional(1);
+        if let Some(value) = value {
+            let single = definition.dtype(value) == dtype && definition.shape(value).iter().all(|&n| n == 1);
+            definition.require(single, || format!("its value is not one {dtype}"))?;
+        }
+        let value = value.map(|v| Expr::read(v, vec![0.into(); definition.shape(v).len()]));
+        definition.emit(dtype, &axes(shape), &[], Reduce::Set, |at| {
+            let at: Vec<Index> = at.iter().zip(&self.before).map(|(i, n)| i.clone() - *n).collect();
+            let read = Expr::read_or(x, at.clone(), Value::from_f64(dtype, self.value));
+            match value {
+                Some(value) => inside(&at, &from).into_iter().rfold(read, |y, held| held.select(y, value.clone())),
+                None => read,
+            }
+        });
+        Ok(())
+    }
+
     /// The stretches that make up an axis of `extent` elements, padded to the coordinates `low..high` of the operand.
     fn stretches(&self, extent: i64, low: i64, high: i64) -> Option<Vec<Stretch>> {
         let mode = match self.mode {
@@ -143,7 +160,8 @@ impl Pad {
                 _ => (first, last, 1, -first),
             }
         };
-        let parts: Vec<_> = (low.div_euclid(period)..=high.div_euclid(period)).map(repetition).collect();
+        // One more in front: a stretch that is not mirrored has the coordinates of both of its ends.
+        let parts: Vec<_> = (low.div_euclid(period) - 1..=high.div_euclid(period)).map(repetition).collect();
         Some(self.cut(low, high, &parts))
     }
 
@@ -168,6 +186,15 @@ fn product(stretches: &[Vec<Stretch>]) -> Vec<Vec<Stretch>> {
         };
         boxes.iter().flat_map(extended).collect()
     })
+}
+
+/// What must hold for `at` to lie within `shape`.
+fn inside(at: &[Index], shape: &[usize]) -> Vec<Expr> {
+    let bound = |i: &Index, relation, bound| {
+        Expr::Index(i.clone()).binary(relation, Expr::integer(DType::I64, bound))
+    };
+    let bounds = |(i, &n): (&Index, &usize)| [bound(i, Binary::Ge, 0), bound(i, Binary::Lt, n as i64)];
+    at.iter().zip(shape).flat_map(bounds).collect()
 }
 
 fn mode(node: &Reader) -> Result<Mode, Error> {
@@ -208,14 +235,14 @@ fn amounts(node: &mut Reader, x: ValueId) -> Result<(Vec<i64>, Vec<i64>), Error>
     Ok((before, after))
 }
 
-/// The value that mode `constant` adds: an attribute, or a constant input.
-fn value(node: &mut Reader, x: ValueId) -> Result<f64, Error> {
+/// The value that mode `constant` adds: an attribute, or an input that is constant.
+fn value(node: &mut Reader, x: ValueId) -> Result<Option<f64>, Error> {
     if node.has("value") || node.optional(2).is_none() {
-        return node.float("value", 0.0);
+        return node.float("value", 0.0).map(Some);
     }
-    let (dtype, array) = (node.dtype(x), node.constant(2)?);
+    let Ok(array) = node.constant(2) else { return Ok(None) };
     let exact = array.len() == 1
-        && array.dtype() == dtype
-        && Value::from_f64(dtype, array.get(0).as_f64()) == array.get(0);
-    if exact { Ok(array.get(0).as_f64()) } else { Err(node.unsupported("its value is not one number")) }
+        && array.dtype() == node.dtype(x)
+        && Value::from_f64(array.dtype(), array.get(0).as_f64()) == array.get(0);
+    Ok(exact.then(|| array.get(0).as_f64()))
 }
