@@ -19,7 +19,7 @@ mod rewrite;
 mod verify;
 
 pub use array::{Array, elements};
-pub use build::{Builder, axes};
+pub use build::{Builder, MAX_RANK, axes};
 pub use dtype::{DType, Kind, Value, wrap};
 pub use error::Error;
 pub use expression::{Access, Binary, Expr, Unary};
