@@ -23,7 +23,7 @@ pub const KEYWORDS: &[&str] = &[
 ];
 
 /// Constants of up to this many elements stand in the text itself; larger ones as `@hash`, beside it.
-const INLINE_ELEMENTS: usize = 16;
+pub const INLINE_ELEMENTS: usize = 16;
 
 impl Program {
     /// The constants that the text names by hash only: what a reader needs beside it.
