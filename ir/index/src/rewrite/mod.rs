@@ -19,7 +19,7 @@ pub use copies::remove_copies;
 pub use dead::remove_dead;
 pub use fold::fold_constants;
 pub use inline::{inline_maps, inline_views};
-pub use layout::assign_layouts;
+pub use layout::{assign_layouts, reorder_dimensions};
 pub use split::split_loops;
 
 /// Constants folded, views and maps inlined into their readers, copies removed, and what nobody reads dropped; repeated until
