@@ -1,4 +1,4 @@
-//! What can be wrong with loop nests, or with their text.
+//! What can be wrong with loop nests, their text, or the way to them.
 
 /// An error of this crate. It names the buffer, kernel or place in the text.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
