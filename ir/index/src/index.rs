@@ -140,7 +140,10 @@ impl Index {
     fn rejoin(&self) -> Option<Index> {
         for (atom, factor) in &self.terms {
             let Atom::Mod(inner, n) = atom else { continue };
-            let quotient = Index::clone(inner) / *n;
+            let quotient = match &inner.terms[..] {
+                [(Atom::Div(deeper, m), 1)] if inner.constant == 0 => Index::clone(deeper) / (m * n),
+                _ => Index::clone(inner) / *n,
+            };
             let whole = quotient.clone() * (factor * n);
             let covered = whole.terms.iter().all(|(a, c)| {
                 self.terms.iter().any(|(b, d)| a == b && d.signum() == c.signum() && d.abs() >= c.abs())
