@@ -20,7 +20,7 @@ pub struct Bounds {
     ranges: Vec<(i64, i64)>,
     /// Indices that are known not to be negative.
     guards: Vec<Index>,
-    /// Whether some loop around has no iteration.
+    /// Whether nothing runs here: a loop around has no iteration, or a condition never holds.
     empty: bool,
 }
 
@@ -38,7 +38,11 @@ impl Bounds {
         let mut bounds =
             Bounds { open: vec![], ranges: vec![(-FAR, FAR); variables], guards: vec![], empty: false };
         for (position, &extent) in counters.iter().enumerate() {
-            bounds.open(LoopId(position as u32), vec![Index::constant(0)], vec![Index::constant(extent as i64 - 1)]);
+            bounds.open(
+                LoopId(position as u32),
+                vec![Index::constant(0)],
+                vec![Index::constant(extent as i64 - 1)],
+            );
         }
         bounds
     }
@@ -55,6 +59,9 @@ impl Bounds {
     pub fn given(&self, condition: &Expr) -> Bounds {
         let mut bounds = self.clone();
         bounds.learn(condition);
+        // A condition that never holds guards what never runs.
+        let impossible = |guard: &Index| bounds.descend(&-guard.clone()).is_some_and(|low| low > 0);
+        bounds.empty |= bounds.guards.iter().any(impossible);
         bounds
     }
 
@@ -134,13 +141,14 @@ impl Bounds {
         if index.is_affine() {
             return Some(index.clone());
         }
+        // Conditions are left out here: they may hold divisions themselves.
+        let low = |inner: &Index| self.descend(inner);
+        let high = |inner: &Index| self.descend(&-inner.clone()).map(|low| -low);
         index.terms().iter().try_fold(Index::constant(index.offset()), |sum, (atom, factor)| {
             let (low, high) = match atom {
                 Atom::Loop(id) => return Some(sum + Index::of_loop(*id) * *factor),
-                Atom::Div(inner, n) => {
-                    (self.lowest(inner)?.div_euclid(*n), self.highest(inner)?.div_euclid(*n))
-                }
-                Atom::Mod(inner, n) => match (self.lowest(inner), self.highest(inner)) {
+                Atom::Div(inner, n) => (low(inner)?.div_euclid(*n), high(inner)?.div_euclid(*n)),
+                Atom::Mod(inner, n) => match (low(inner), high(inner)) {
                     (Some(low), Some(high)) if low.div_euclid(*n) == high.div_euclid(*n) => {
                         (low.rem_euclid(*n), high.rem_euclid(*n))
                     }
@@ -177,9 +185,11 @@ mod tests {
 
     #[test]
     fn bounds_that_follow_an_outer_variable_keep_padding_inside() {
-        let bounds = Bounds::new(2, &[])
-            .inside(&nest(0, vec![0.into()], vec![25.into()]))
-            .inside(&nest(1, vec![0.into(), v(0) * -2 + 4], vec![10.into(), v(0) * -2 + 53]));
+        let bounds = Bounds::new(2, &[]).inside(&nest(0, vec![0.into()], vec![25.into()])).inside(&nest(
+            1,
+            vec![0.into(), v(0) * -2 + 4],
+            vec![10.into(), v(0) * -2 + 53],
+        ));
         assert_eq!(bounds.range(&(v(0) * 2 + v(1) - 4)), Some((0, 48)));
         assert_eq!(bounds.ranges(), [(0, 24), (0, 9)]);
     }
