@@ -499,8 +499,15 @@ impl<'a> Nest<'_, 'a> {
                 bounded.push((access.clone(), d));
             }
         }
-        (lower, upper)
+        (joined(lower, i64::max), joined(upper, i64::min))
     }
+}
+
+/// Bounds with all constants among them joined to one.
+fn joined(bounds: Vec<Index>, join: fn(i64, i64) -> i64) -> Vec<Index> {
+    let constant = bounds.iter().filter_map(Index::as_constant).reduce(join);
+    let others = bounds.into_iter().filter(|bound| bound.as_constant().is_none());
+    constant.map(Index::constant).into_iter().chain(others).collect()
 }
 
 /// The tile's loops around `body`, written out.
