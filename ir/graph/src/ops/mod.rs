@@ -6,12 +6,14 @@ use crate::operator::{Definition, Entry, Operation, compositions, operators};
 mod activation;
 mod attribute;
 mod broadcast;
+mod repetition;
 
 operators! {
     abs::Abs,
     add::Add,
     cast::Cast,
     clip::Clip,
+    compare::Compare,
     concat::Concat,
     div::Div,
     elu::Elu,
@@ -23,17 +25,23 @@ operators! {
     gelu::Gelu,
     hard_sigmoid::HardSigmoid,
     hard_swish::HardSwish,
+    identity::Identity,
+    if_::If,
     leaky_relu::LeakyRelu,
     log::Log,
+    logic::Logic,
+    loop_::Loop,
     max::Max,
     min::Min,
     mul::Mul,
     neg::Neg,
+    not::Not,
     pad::Pad,
     pow::Pow,
     prelu::PRelu,
     relu::Relu,
     reshape::Reshape,
+    scan::Scan,
     sigmoid::Sigmoid,
     slice::Slice,
     sqrt::Sqrt,
@@ -41,12 +49,12 @@ operators! {
     tanh::Tanh,
     tile::Tile,
     transpose::Transpose,
+    where_::Where,
 }
 
 compositions! {
     constant,
     flatten,
-    identity,
     pack,
     range,
     shape,
