@@ -120,7 +120,8 @@ fn follow(sequence: &[LoopId], loops: &[Option<LoopId>]) -> Option<Order> {
         true => fixed.chain(common.clone()).chain(own).collect(),
         false => fixed.chain(own).chain(common.clone()).collect(),
     };
-    (!common.is_empty() && order.len() == loops.len()).then_some(order)
+    let whole = (0..loops.len()).all(|d| order.contains(&d)) && order.len() == loops.len();
+    (!common.is_empty() && whole).then_some(order)
 }
 
 /// The program with the dimensions of some tensors in another order: `order[d]` is the old dimension that becomes dimension `d`.
