@@ -18,7 +18,7 @@ pub enum Framework {
     Torch,
 }
 
-/// One graph as the file holds it. Names are unique within it and its enclosing lists.
+/// One graph as the file holds it. Names are unique within it and among the outer names that it can see.
 #[derive(Clone, Debug, Default)]
 pub struct SourceModel {
     /// The graph's name; may be empty.
@@ -33,6 +33,9 @@ pub struct SourceModel {
     pub quantization: BTreeMap<String, SourceQuantization>,
     /// The nodes, in the file's order (importers do not sort).
     pub nodes: Vec<SourceNode>,
+    /// The element types of values that nodes compute, by value name, for those that the file says so of. TFLite
+    /// states them all, and where its options are silent they alone say what a node converts to.
+    pub dtypes: BTreeMap<String, DType>,
 }
 
 /// How the integers of a tensor stand for reals: `real = scale * (integer - zero_point)`.

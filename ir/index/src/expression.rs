@@ -170,6 +170,20 @@ impl Expr {
         }
     }
 
+    /// The element type, where `of` gives those of tensors; where operands disagree, the first operand's.
+    pub fn dtype(&self, of: &dyn Fn(TensorId) -> DType) -> DType {
+        match self {
+            Expr::Literal(dtype, _) | Expr::Cast(dtype, _) => *dtype,
+            Expr::Index(_) => DType::I64,
+            Expr::Read(access) => of(access.tensor),
+            Expr::Unary(Unary::IsNan, _) => DType::Bool,
+            Expr::Binary(operation, ..) if operation.is_comparison() => DType::Bool,
+            Expr::Unary(_, a) | Expr::Stop(a) | Expr::Binary(_, a, _) => a.dtype(of),
+            Expr::Select(abc) => abc[1].dtype(of),
+            Expr::MultiplyAdd(abc) => abc[0].dtype(of),
+        }
+    }
+
     /// The sub-expressions.
     pub fn children(&self) -> Vec<&Expr> {
         match self {

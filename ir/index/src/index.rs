@@ -110,23 +110,37 @@ impl Index {
 
     /// The smallest and largest value when loop `l` runs over `0..extents[l]`; `None` where a read decides.
     pub fn range(&self, extents: &[usize]) -> Option<(i64, i64)> {
+        self.range_in(&ranges_of(extents))
+    }
+
+    /// The smallest and largest value when loop `l` runs from `ranges[l].0` to `ranges[l].1`, both included; `None` where a read
+    /// decides.
+    pub fn range_in(&self, ranges: &[(i64, i64)]) -> Option<(i64, i64)> {
         self.terms.iter().try_fold((self.constant, self.constant), |(low, high), (atom, factor)| {
-            let (a, b) = atom.range(extents)?;
+            let (a, b) = atom.range_in(ranges)?;
             Some((low + (a * factor).min(b * factor), high + (a * factor).max(b * factor)))
         })
     }
 
     /// Divisions and remainders whose operand's range decides them are resolved, and `n*(e/n) + e%n` becomes `e`.
     pub fn simplify(&self, extents: &[usize]) -> Index {
-        let sum = self.rebuild(&|atom| atom.simplify(extents));
-        sum.rejoin().unwrap_or(sum)
+        self.simplify_in(&ranges_of(extents))
+    }
+
+    /// `simplify` where loop `l` runs from `ranges[l].0` to `ranges[l].1`, both included.
+    pub fn simplify_in(&self, ranges: &[(i64, i64)]) -> Index {
+        let mut sum = self.rebuild(&|atom| atom.simplify_in(ranges));
+        while let Some(joined) = sum.rejoin(ranges) {
+            sum = joined;
+        }
+        sum
     }
 
     /// Finds `c*n*(e/n) + c*(e%n)` and makes it `c*e`.
-    fn rejoin(&self) -> Option<Index> {
+    fn rejoin(&self, ranges: &[(i64, i64)]) -> Option<Index> {
         for (atom, factor) in &self.terms {
             let Atom::Mod(inner, n) = atom else { continue };
-            let quotient = Index::clone(inner) / *n;
+            let quotient = quotient(inner, *n, ranges);
             let whole = quotient.clone() * (factor * n);
             let covered = whole.terms.iter().all(|(a, c)| {
                 self.terms.iter().any(|(b, d)| a == b && d.signum() == c.signum() && d.abs() >= c.abs())
@@ -176,11 +190,11 @@ impl Index {
 }
 
 impl Atom {
-    fn range(&self, extents: &[usize]) -> Option<(i64, i64)> {
+    fn range_in(&self, ranges: &[(i64, i64)]) -> Option<(i64, i64)> {
         match self {
-            Atom::Loop(id) => Some((0, (*extents.get(id.0 as usize)? as i64 - 1).max(0))),
-            Atom::Div(inner, n) => inner.range(extents).map(|(a, b)| (a.div_euclid(*n), b.div_euclid(*n))),
-            Atom::Mod(inner, n) => match inner.range(extents) {
+            Atom::Loop(id) => ranges.get(id.0 as usize).copied(),
+            Atom::Div(inner, n) => inner.range_in(ranges).map(|(a, b)| (a.div_euclid(*n), b.div_euclid(*n))),
+            Atom::Mod(inner, n) => match inner.range_in(ranges) {
                 Some((a, b)) if a.div_euclid(*n) == b.div_euclid(*n) => {
                     Some((a.rem_euclid(*n), b.rem_euclid(*n)))
                 }
@@ -190,56 +204,81 @@ impl Atom {
         }
     }
 
-    fn simplify(&self, extents: &[usize]) -> Index {
-        let constant_quotient = |inner: &Index, n: i64| match inner.range(extents) {
-            Some((a, b)) if a.div_euclid(n) == b.div_euclid(n) => Some(a.div_euclid(n)),
-            _ => None,
-        };
+    fn simplify_in(&self, ranges: &[(i64, i64)]) -> Index {
         match self {
-            Atom::Loop(id) if extents.get(id.0 as usize) == Some(&1) => Index::constant(0),
-            Atom::Loop(id) => Index::of_loop(*id),
-            Atom::Div(inner, n) => {
-                let inner = inner.simplify(extents);
-                if let [(Atom::Div(deeper, m), 1)] = &inner.terms[..]
-                    && inner.constant == 0
-                {
-                    return Index::clone(deeper) / (m * n); // (e / m) / n = e / (m*n)
-                }
-                match constant_quotient(&inner, *n) {
-                    Some(quotient) => Index::constant(quotient),
-                    None => (inner / *n).split_range(extents),
-                }
-            }
+            Atom::Loop(id) => match ranges.get(id.0 as usize) {
+                Some((low, high)) if low == high => Index::constant(*low),
+                _ => Index::of_loop(*id),
+            },
+            Atom::Div(inner, n) => quotient(&inner.simplify_in(ranges), *n, ranges),
             Atom::Mod(inner, n) => {
-                let inner = inner.simplify(extents);
-                match constant_quotient(&inner, *n) {
+                let inner = inner.simplify_in(ranges);
+                let whole = quotient(&inner, *n, ranges);
+                match whole.as_constant() {
                     Some(quotient) => inner - Index::constant(quotient * n),
-                    None => (inner % *n).split_range(extents),
+                    None => remainder(&inner, *n, ranges),
                 }
             }
             Atom::Read(tensor, at) => {
-                Index::of_read(*tensor, at.iter().map(|i| i.simplify(extents)).collect())
+                Index::of_read(*tensor, at.iter().map(|i| i.simplify_in(ranges)).collect())
             }
         }
     }
 }
 
-impl Index {
-    /// After `div` or `modulo` moved the multiples out, what is left may be decided by its range.
-    fn split_range(self, extents: &[usize]) -> Index {
-        self.rebuild(&|atom| match atom {
-            Atom::Div(inner, n) => match inner.range(extents) {
-                Some((a, b)) if a.div_euclid(*n) == b.div_euclid(*n) => Index::constant(a.div_euclid(*n)),
-                _ => Index::of_atom(atom.clone()),
-            },
-            Atom::Mod(inner, n) => match inner.range(extents) {
-                Some((a, b)) if a.div_euclid(*n) == b.div_euclid(*n) => {
-                    Index::clone(inner) - Index::constant(a.div_euclid(*n) * n)
-                }
-                _ => Index::of_atom(atom.clone()),
-            },
-            _ => Index::of_atom(atom.clone()),
-        })
+/// `0..n` as its first and last value.
+fn ranges_of(extents: &[usize]) -> Vec<(i64, i64)> {
+    extents.iter().map(|&n| (0, (n as i64 - 1).max(0))).collect()
+}
+
+/// `g*e + r` with the largest `g` among the divisors of `n` that divides every factor but those of `r`, where `r` stays in
+/// `0..g`: the small part never carries into the large one. Gives `g`, `e` and `r`.
+fn without_carry(index: &Index, n: i64, ranges: &[(i64, i64)]) -> Option<(i64, Index, Index)> {
+    let mut candidates: Vec<i64> =
+        index.terms.iter().map(|(_, c)| c.abs()).filter(|g| *g > 1 && n % g == 0).collect();
+    candidates.sort_unstable();
+    candidates.into_iter().rev().find_map(|g| {
+        let (multiples, others): (Vec<_>, Vec<_>) =
+            index.terms.iter().cloned().partition(|(_, c)| c % g == 0);
+        let rest = Index { terms: others, constant: index.constant.rem_euclid(g) };
+        let (low, high) = rest.range_in(ranges)?;
+        let terms = multiples.into_iter().map(|(atom, c)| (atom, c / g)).collect();
+        (low >= 0 && high < g).then(|| (g, Index { terms, constant: index.constant.div_euclid(g) }, rest))
+    })
+}
+
+/// `index / n`, resolved as far as the ranges allow: `(g*e + r) / (g*q) = e / q` for `r` in `0..g`.
+fn quotient(index: &Index, n: i64, ranges: &[(i64, i64)]) -> Index {
+    if let [(Atom::Div(deeper, m), 1)] = &index.terms[..]
+        && index.constant == 0
+    {
+        return quotient(deeper, m * n, ranges); // (e / m) / n = e / (m*n)
+    }
+    let (whole, rest) = index.clone().parts(n);
+    let decided = |i: &Index| match i.range_in(ranges) {
+        Some((a, b)) if a.div_euclid(n) == b.div_euclid(n) => Some(a.div_euclid(n)),
+        _ => None,
+    };
+    if let Some(value) = decided(&rest) {
+        return whole + value;
+    }
+    match without_carry(&rest, n, ranges) {
+        Some((g, large, _)) => whole + quotient(&large, n / g, ranges),
+        None => whole + rest / n,
+    }
+}
+
+/// `index % n`, resolved as far as the ranges allow: `(g*e + r) % (g*q) = g*(e % q) + r` for `r` in `0..g`.
+fn remainder(index: &Index, n: i64, ranges: &[(i64, i64)]) -> Index {
+    let (_, rest) = index.clone().parts(n);
+    if let Some((a, b)) = rest.range_in(ranges)
+        && a.div_euclid(n) == b.div_euclid(n)
+    {
+        return rest - Index::constant(a.div_euclid(n) * n);
+    }
+    match without_carry(&rest, n, ranges) {
+        Some((g, large, small)) => remainder(&large, n / g, ranges) * g + small,
+        None => rest % n,
     }
 }
 
@@ -355,6 +394,14 @@ mod tests {
     fn quotient_and_remainder_join_again() {
         let e = i(0) / 6 * 12 + i(0) % 6 * 2 + i(1);
         assert_eq!(e.simplify(&[100, 2]), i(0) * 2 + i(1));
+    }
+
+    #[test]
+    fn a_small_part_does_not_carry() {
+        let e = i(0) * 16 + i(1) * 4 + i(2);
+        assert_eq!((e.clone() / 32).simplify(&[10, 4, 4]), i(0) / 2);
+        assert_eq!((e.clone() % 8).simplify(&[10, 4, 4]), i(1) % 2 * 4 + i(2));
+        assert_eq!((e / 4).simplify(&[10, 4, 4]), i(0) * 4 + i(1));
     }
 
     #[test]

@@ -1,15 +1,17 @@
 //! The reference interpreter: the meaning of every program.
 //!
-//! Owns running a program as its statements say, in order, without any schedule. A statement is first compiled to a
-//! small tree with its tensors' strides filled in; arithmetic is `arithmetic`'s.
+//! Owns running a program as its statements say, in order, without any schedule. What an expression gives at one point is
+//! `evaluate`'s.
 
 use crate::arithmetic;
 use crate::array::Array;
 use crate::dtype::{DType, Value};
 use crate::error::Error;
-use crate::expression::{Access, Binary, Expr, Unary};
-use crate::index::{Atom, Index};
+pub use crate::evaluate::row_major_strides;
+use crate::evaluate::{Code, Compiler, Elements, OutOfRange, Place};
+use crate::expression::Binary;
 use crate::program::{Branch, Program, Reduce, Repeat, Role, Statement, Step, TensorId, for_each_write};
+use crate::scope::Scope;
 
 /// Runs a verified program on `inputs`, in the program's order; gives the outputs.
 pub fn run(program: &Program, inputs: &[Array]) -> Result<Vec<Array>, Error> {
@@ -21,6 +23,7 @@ pub fn run(program: &Program, inputs: &[Array]) -> Result<Vec<Array>, Error> {
 pub fn run_all(program: &Program, inputs: &[Array]) -> Result<Memory, Error> {
     let mut machine = Interpreter {
         program,
+        scope: program.scope(),
         memory: Memory {
             buffers: program
                 .tensors
@@ -52,7 +55,7 @@ pub fn run_all(program: &Program, inputs: &[Array]) -> Result<Memory, Error> {
             _ => {}
         }
     }
-    machine.steps(&program.steps);
+    machine.steps(&program.steps)?;
     Ok(machine.memory)
 }
 
@@ -125,8 +128,17 @@ impl Memory {
     }
 }
 
+impl Elements for Memory {
+    fn get(&self, tensor: TensorId, offset: i64) -> Option<Value> {
+        let buffer = &self.buffers[tensor.0 as usize];
+        let offset = usize::try_from(offset).ok().filter(|&offset| offset < buffer.len())?;
+        Some(buffer.get(offset))
+    }
+}
+
 struct Interpreter<'a> {
     program: &'a Program,
+    scope: Scope<'a>,
     memory: Memory,
     /// Whether a tensor has been written since its accumulation starts; see `Reduce::identity`.
     written: Vec<bool>,
@@ -134,20 +146,23 @@ struct Interpreter<'a> {
 }
 
 impl Interpreter<'_> {
-    fn steps(&mut self, steps: &[Step]) {
-        for step in steps {
-            match step {
-                Step::Statement(statement) => self.statement(statement),
-                Step::Repeat(repeat) => self.repeat(repeat),
-                Step::Branch(Branch { condition, then, otherwise, .. }) => {
-                    let truth = self.memory.buffers[condition.0 as usize].get(0).as_i64() != 0;
-                    self.steps(if truth { then } else { otherwise });
-                }
+    fn steps(&mut self, steps: &[Step]) -> Result<(), Error> {
+        steps.iter().try_for_each(|step| match step {
+            Step::Statement(statement) => {
+                self.statement(statement).map_err(|OutOfRange { tensor, .. }| {
+                    let place = self.program.statement_text(&[], statement);
+                    Error::invalid(place, format!("`{}` is read outside", self.program.tensor(tensor).name))
+                })
             }
-        }
+            Step::Repeat(repeat) => self.repeat(repeat),
+            Step::Branch(Branch { condition, then, otherwise, .. }) => {
+                let truth = self.memory.buffers[condition.0 as usize].get(0).as_i64() != 0;
+                self.steps(if truth { then } else { otherwise })
+            }
+        })
     }
 
-    fn repeat(&mut self, repeat: &Repeat) {
+    fn repeat(&mut self, repeat: &Repeat) -> Result<(), Error> {
         for carry in &repeat.carried {
             self.memory.buffers[carry.state.0 as usize] =
                 self.memory.buffers[carry.initial.0 as usize].clone();
@@ -156,7 +171,7 @@ impl Interpreter<'_> {
         for time in 0..repeat.counter.extent {
             restarted.iter().for_each(|id| self.written[id.0 as usize] = false);
             self.counters.push(time as i64);
-            self.steps(&repeat.body);
+            self.steps(&repeat.body)?;
             self.counters.pop();
             let next: Vec<Buffer> =
                 repeat.carried.iter().map(|c| self.memory.buffers[c.next.0 as usize].clone()).collect();
@@ -164,9 +179,10 @@ impl Interpreter<'_> {
                 self.memory.buffers[carry.state.0 as usize] = buffer;
             }
         }
+        Ok(())
     }
 
-    fn statement(&mut self, statement: &Statement) {
+    fn statement(&mut self, statement: &Statement) -> Result<(), OutOfRange> {
         let out = statement.out.0 as usize;
         let dtype = self.program.dtype(statement.out);
         if !std::mem::replace(&mut self.written[out], true)
@@ -174,18 +190,18 @@ impl Interpreter<'_> {
         {
             self.memory.buffers[out].fill(identity);
         }
-        let compiler = Compiler { program: self.program };
-        let place = compiler.tested(statement.out, &statement.at);
-        let code = compiler.code(&statement.body);
+        let compiler = Compiler { scope: &self.scope };
+        let place: Place = compiler.tested(statement.out, &statement.at);
+        let code: Code = compiler.code(&statement.body);
         let mut sink = Sink::new(self.program, statement, self.counters.len());
         let depth = self.counters.len();
         let mut at = self.counters.clone();
         at.resize(depth + statement.loops.len(), 0);
         let points: usize = statement.loops.iter().map(|l| l.extent).product();
         for _ in 0..points {
-            if let Some(offset) = place.offset(&self.memory, &at) {
-                let value = code.eval(&self.memory, &at);
-                sink.combine(&mut self.memory.buffers[out], offset, value, &at);
+            if let Some(offset) = place.offset(&self.memory, &at)? {
+                let value = code.evaluate(&self.memory, &at)?;
+                sink.combine(&mut self.memory.buffers[out], offset as usize, value, &at);
             }
             for (position, l) in statement.loops.iter().enumerate().rev() {
                 at[depth + position] += 1;
@@ -195,6 +211,7 @@ impl Interpreter<'_> {
                 at[depth + position] = 0;
             }
         }
+        Ok(())
     }
 }
 
@@ -264,174 +281,4 @@ impl Sink {
         let combined = arithmetic::binary(operation, self.dtype, buffer.get(offset), value);
         buffer.set(offset, combined);
     }
-}
-
-/// A statement's body with strides filled in.
-enum Code {
-    Literal(Value),
-    Index(Affine),
-    Read(usize, Place, Option<Value>),
-    Unary(Unary, DType, Box<Code>),
-    Binary(Binary, DType, Box<[Code; 2]>),
-    Select(Box<[Code; 3]>),
-    Cast(DType, DType, Box<Code>),
-    MultiplyAdd(DType, Box<[Code; 3]>),
-}
-
-/// Where in a tensor an access lands.
-enum Place {
-    /// Always inside: one affine function of the loops.
-    Inside(Affine),
-    /// May be outside: each dimension is tested.
-    Tested(Vec<(Affine, i64, i64)>),
-}
-
-/// An index with its loops' positions, and what is not affine in it.
-struct Affine {
-    loops: Vec<(usize, i64)>,
-    constant: i64,
-    others: Vec<(Deep, i64)>,
-}
-
-enum Deep {
-    Div(Affine, i64),
-    Mod(Affine, i64),
-    Read(usize, Place),
-}
-
-struct Compiler<'a> {
-    program: &'a Program,
-}
-
-impl Compiler<'_> {
-    fn code(&self, expression: &Expr) -> Code {
-        let boxed = |e: &Expr| Box::new(self.code(e));
-        let three = |e: &[Expr; 3]| Box::new([self.code(&e[0]), self.code(&e[1]), self.code(&e[2])]);
-        match expression {
-            Expr::Literal(_, value) => Code::Literal(*value),
-            Expr::Index(index) => Code::Index(self.affine(index)),
-            Expr::Read(Access { tensor, at, outside }) => {
-                Code::Read(tensor.0 as usize, self.place(*tensor, at, *outside), *outside)
-            }
-            Expr::Unary(operation, a) => Code::Unary(*operation, self.program.type_of(a), boxed(a)),
-            Expr::Binary(operation, a, b) => {
-                Code::Binary(*operation, self.program.type_of(a), Box::new([self.code(a), self.code(b)]))
-            }
-            Expr::Select(abc) => Code::Select(three(abc)),
-            Expr::Cast(to, a) => Code::Cast(self.program.type_of(a), *to, boxed(a)),
-            Expr::MultiplyAdd(abc) => Code::MultiplyAdd(self.program.type_of(&abc[0]), three(abc)),
-            Expr::Stop(a) => self.code(a),
-        }
-    }
-
-    /// Where a read lands. Without an `outside` it is inside, as the verifier has shown.
-    fn place(&self, tensor: TensorId, at: &[Index], outside: Option<Value>) -> Place {
-        if outside.is_some() {
-            return self.tested(tensor, at);
-        }
-        let strides = row_major_strides(self.program.shape(tensor));
-        Place::Inside(
-            self.affine(&at.iter().zip(&strides).fold(Index::default(), |sum, (i, s)| sum + i.clone() * *s)),
-        )
-    }
-
-    /// A place that may be outside of the tensor.
-    fn tested(&self, tensor: TensorId, at: &[Index]) -> Place {
-        let shape = self.program.shape(tensor);
-        let strides = row_major_strides(shape);
-        Place::Tested(
-            at.iter().zip(shape).zip(strides).map(|((i, &n), s)| (self.affine(i), n as i64, s)).collect(),
-        )
-    }
-
-    fn affine(&self, index: &Index) -> Affine {
-        let mut affine = Affine { loops: vec![], constant: index.offset(), others: vec![] };
-        for (atom, factor) in index.terms() {
-            let deep = match atom {
-                Atom::Loop(id) => {
-                    affine.loops.push((id.0 as usize, *factor));
-                    continue;
-                }
-                Atom::Div(inner, n) => Deep::Div(self.affine(inner), *n),
-                Atom::Mod(inner, n) => Deep::Mod(self.affine(inner), *n),
-                Atom::Read(tensor, at) => Deep::Read(tensor.0 as usize, self.place(*tensor, at, None)),
-            };
-            affine.others.push((deep, *factor));
-        }
-        affine
-    }
-}
-
-impl Place {
-    fn offset(&self, memory: &Memory, at: &[i64]) -> Option<usize> {
-        match self {
-            Place::Inside(affine) => Some(affine.eval(memory, at) as usize),
-            Place::Tested(dimensions) => {
-                let mut offset = 0;
-                for (affine, extent, stride) in dimensions {
-                    let i = affine.eval(memory, at);
-                    if i < 0 || i >= *extent {
-                        return None;
-                    }
-                    offset += i * stride;
-                }
-                Some(offset as usize)
-            }
-        }
-    }
-}
-
-impl Affine {
-    fn eval(&self, memory: &Memory, at: &[i64]) -> i64 {
-        let affine = self.loops.iter().fold(self.constant, |sum, (l, factor)| sum + at[*l] * factor);
-        self.others.iter().fold(affine, |sum, (deep, factor)| sum + deep.eval(memory, at) * factor)
-    }
-}
-
-impl Deep {
-    fn eval(&self, memory: &Memory, at: &[i64]) -> i64 {
-        match self {
-            Deep::Div(inner, n) => inner.eval(memory, at).div_euclid(*n),
-            Deep::Mod(inner, n) => inner.eval(memory, at).rem_euclid(*n),
-            Deep::Read(tensor, place) => {
-                place.offset(memory, at).map_or(0, |offset| memory.buffers[*tensor].get(offset).as_i64())
-            }
-        }
-    }
-}
-
-impl Code {
-    fn eval(&self, memory: &Memory, at: &[i64]) -> Value {
-        match self {
-            Code::Literal(value) => *value,
-            Code::Index(affine) => Value::Int(affine.eval(memory, at)),
-            Code::Read(tensor, place, outside) => match (place.offset(memory, at), outside) {
-                (Some(offset), _) => memory.buffers[*tensor].get(offset),
-                (None, Some(value)) => *value,
-                (None, None) => unreachable!("the verifier proves that reads without `else` are inside"),
-            },
-            Code::Unary(operation, dtype, a) => arithmetic::unary(*operation, *dtype, a.eval(memory, at)),
-            Code::Binary(operation, dtype, ab) => {
-                arithmetic::binary(*operation, *dtype, ab[0].eval(memory, at), ab[1].eval(memory, at))
-            }
-            Code::Select(abc) => match abc[0].eval(memory, at) {
-                Value::Int(0) => abc[2].eval(memory, at),
-                _ => abc[1].eval(memory, at),
-            },
-            Code::Cast(from, to, a) => arithmetic::cast(a.eval(memory, at), *from, *to),
-            Code::MultiplyAdd(dtype, abc) => {
-                let [a, b, c] = [0, 1, 2].map(|i| abc[i].eval(memory, at));
-                arithmetic::multiply_add(*dtype, a, b, c)
-            }
-        }
-    }
-}
-
-/// The distance between neighbours along each dimension of a dense row-major tensor, in elements.
-pub fn row_major_strides(shape: &[usize]) -> Vec<i64> {
-    let mut strides = vec![1i64; shape.len()];
-    for d in (1..shape.len()).rev() {
-        strides[d - 1] = strides[d] * shape[d] as i64;
-    }
-    strides
 }

@@ -8,6 +8,7 @@ mod array;
 mod build;
 mod dtype;
 mod error;
+pub mod evaluate;
 mod expression;
 mod index;
 mod interpret;
@@ -16,20 +17,23 @@ mod parse;
 mod print;
 mod program;
 mod rewrite;
+mod scope;
 mod verify;
 
 pub use array::{Array, elements};
-pub use build::{Builder, axes};
+pub use build::{Builder, MAX_RANK, axes};
 pub use dtype::{DType, Kind, Value, wrap};
 pub use error::Error;
+pub use evaluate::row_major_strides;
 pub use expression::{Access, Binary, Expr, Unary};
 pub use index::{Atom, Index};
-pub use interpret::{Memory, row_major_strides, run, run_all};
-pub use parse::{parse, parse_array, parse_literal, parse_program, parse_type, parse_with};
-pub use print::{KEYWORDS, array_text, literal_text};
+pub use interpret::{Memory, run, run_all};
+pub use parse::{parse, parse_array, parse_literal, parse_program, parse_reduce, parse_type, parse_with};
+pub use print::{INLINE_ELEMENTS, KEYWORDS, array_text, literal_text};
 pub use program::{
     Branch, Carry, Loop, LoopId, Program, Reduce, Repeat, Role, Statement, Step, Tensor, TensorId,
     for_each_read, for_each_write, largest, smallest,
 };
 pub use rewrite::*;
-pub use verify::verify;
+pub use scope::{Element, Scope, is_loop_name};
+pub use verify::{Rules, verify};

@@ -25,11 +25,11 @@ use std::collections::BTreeMap;
 use crate::array::{Array, elements};
 use crate::dtype::{DType, Value};
 use crate::error::Error;
-use crate::expression::{Access, Binary, Expr, Unary};
-use crate::index::Index;
 use crate::lexer::{Lexer, Token};
-use crate::print::precedence;
-use crate::program::{Branch, Carry, Loop, LoopId, Program, Reduce, Repeat, Role, Statement, Step, TensorId};
+use crate::program::{Branch, Carry, Loop, Program, Reduce, Repeat, Role, Statement, Step, TensorId};
+use crate::scope::Scope;
+
+mod expression;
 
 /// Reads a program whose constants all stand in the text.
 pub fn parse(text: &str) -> Result<Program, Error> {
@@ -94,10 +94,7 @@ pub fn parse_literal(lexer: &mut Lexer, expected: Option<DType>) -> Result<(DTyp
     let negative = lexer.take_sign("-");
     let word = match lexer.next_token() {
         Token::Number(text) => {
-            let suffix = match lexer.peek() {
-                Token::Name(name) => DType::from_name(name),
-                _ => None,
-            };
+            let suffix = DType::ALL.iter().copied().find(|t| lexer.at_word(t.name()));
             if suffix.is_some() {
                 lexer.next_token();
             }
@@ -240,13 +237,12 @@ impl Parser<'_> {
         let start = self.lexer.clone();
         let loops = self.loops_of_statement()?;
         let end = std::mem::replace(self.lexer, start);
-        let names: Vec<String> = self.counters.iter().chain(&loops).map(|l| l.name.clone()).collect();
-        let out = self.tensor_name()?;
-        let at = self.lexer_list(&names, Self::index)?;
-        let reduce =
-            Reduce::ALL.iter().find(|(_, sign)| self.lexer.take_sign(sign)).map(|(reduce, _)| *reduce);
-        let reduce = reduce.ok_or_else(|| self.lexer.expected("`=` or a reduction such as `+=`"))?;
-        let body = self.expression(&names, 1)?;
+        let names = self.counters.iter().chain(&loops).map(|l| l.name.as_str());
+        let scope = Scope { loops: names.collect(), ..self.program.scope() };
+        let out = scope.parse_tensor(self.lexer)?;
+        let at = scope.parse_indices(self.lexer)?;
+        let reduce = parse_reduce(self.lexer)?;
+        let body = scope.parse_expression(self.lexer)?;
         if !loops.is_empty() {
             self.lexer.expect_word("for")?;
             *self.lexer = end;
@@ -295,186 +291,15 @@ impl Parser<'_> {
         }
     }
 
-    fn lexer_list<T>(
-        &mut self,
-        names: &[String],
-        item: fn(&mut Self, &[String]) -> Result<T, Error>,
-    ) -> Result<Vec<T>, Error> {
-        self.lexer.expect_sign("[")?;
-        let mut items = vec![];
-        while !self.lexer.take_sign("]") {
-            if !items.is_empty() {
-                self.lexer.expect_sign(",")?;
-            }
-            items.push(item(self, names)?);
-        }
-        Ok(items)
-    }
-
     fn tensor_name(&mut self) -> Result<TensorId, Error> {
-        let error = self.lexer.expected("the name of a tensor");
-        let name = self.lexer.expect_name("the name of a tensor")?;
-        self.find_tensor(&name).ok_or(error)
+        self.program.scope().parse_tensor(self.lexer)
     }
+}
 
-    fn find_tensor(&self, name: &str) -> Option<TensorId> {
-        self.program.tensors().find(|(_, t)| t.name == name).map(|(id, _)| id)
-    }
-
-    fn index(&mut self, names: &[String]) -> Result<Index, Error> {
-        let mut sum = Index::default();
-        let mut sign = if self.lexer.take_sign("-") { -1 } else { 1 };
-        loop {
-            sum = sum + self.index_term(names)? * sign;
-            sign = if self.lexer.take_sign("+") {
-                1
-            } else if self.lexer.take_sign("-") {
-                -1
-            } else {
-                return Ok(sum);
-            };
-        }
-    }
-
-    fn index_term(&mut self, names: &[String]) -> Result<Index, Error> {
-        let mut factor = None;
-        if let Token::Number(_) = self.lexer.peek() {
-            factor = Some(self.lexer.expect_integer("an integer")?);
-            let more =
-                matches!(self.lexer.peek(), Token::Name(word) if word != "else") || self.lexer.at_sign("(");
-            if !more {
-                return Ok(Index::constant(factor.unwrap_or(0)));
-            }
-        }
-        let mut term = self.index_primary(names)? * factor.unwrap_or(1);
-        loop {
-            let divide = self.lexer.at_sign("/");
-            if !divide && !self.lexer.at_sign("%") {
-                return Ok(term);
-            }
-            self.lexer.next_token();
-            let error = self.lexer.expected("a divisor greater than 0");
-            let n = self.lexer.expect_integer("a divisor")?;
-            if n <= 0 {
-                return Err(error);
-            }
-            term = if divide { term / n } else { term % n };
-        }
-    }
-
-    fn index_primary(&mut self, names: &[String]) -> Result<Index, Error> {
-        if self.lexer.take_sign("(") {
-            let inner = self.index(names)?;
-            self.lexer.expect_sign(")")?;
-            return Ok(inner);
-        }
-        let error = self.lexer.expected("a loop of this statement or an integer tensor");
-        let name = self.lexer.expect_name("a loop")?;
-        if self.lexer.at_sign("[") {
-            let tensor = self.find_tensor(&name).ok_or(error)?;
-            return Ok(Index::of_read(tensor, self.lexer_list(names, Self::index)?));
-        }
-        let position = names.iter().rposition(|n| *n == name).ok_or(error)?;
-        Ok(Index::of_loop(LoopId(position as u32)))
-    }
-
-    /// An expression of infix operators of precedence `level` or more.
-    fn expression(&mut self, names: &[String], level: u8) -> Result<Expr, Error> {
-        if level > 3 {
-            return self.primary(names);
-        }
-        let mut left = self.expression(names, level + 1)?;
-        loop {
-            let operation =
-                Binary::ALL.iter().find(|o| precedence(**o) == Some(level) && self.lexer.at_sign(o.name()));
-            let Some(operation) = operation else { return Ok(left) };
-            self.lexer.next_token();
-            left = left.binary(*operation, self.expression(names, level + 1)?);
-        }
-    }
-
-    fn primary(&mut self, names: &[String]) -> Result<Expr, Error> {
-        if self.lexer.take_sign("(") {
-            let inner = self.expression(names, 1)?;
-            self.lexer.expect_sign(")")?;
-            return Ok(inner);
-        }
-        let negative_number = matches!(self.lexer.peek_at(1), Token::Number(_))
-            || matches!(self.lexer.peek_at(1), Token::Name(w) if ["inf", "inf_f64", "nan", "nan_f64"].contains(&w.as_str()));
-        if self.lexer.at_sign("-") && !negative_number {
-            self.lexer.next_token();
-            return Ok(self.primary(names)?.unary(Unary::Neg));
-        }
-        match (self.lexer.peek().clone(), self.lexer.peek_at(1)) {
-            (Token::Name(name), Token::Sign("[")) => self.access(names, &name),
-            (Token::Name(name), Token::Sign("(")) => self.call(names, &name),
-            _ => parse_literal(self.lexer, None).map(|(dtype, value)| Expr::Literal(dtype, value)),
-        }
-    }
-
-    fn access(&mut self, names: &[String], name: &str) -> Result<Expr, Error> {
-        let tensor = self.find_tensor(name).ok_or_else(|| self.lexer.expected("the name of a tensor"))?;
-        self.lexer.next_token();
-        self.lexer.expect_sign("[")?;
-        let mut at = vec![];
-        let mut outside = None;
-        while !self.lexer.take_sign("]") {
-            if self.lexer.take_word("else") {
-                let error = self.lexer.expected("a number of the tensor's type");
-                let (dtype, value) = parse_literal(self.lexer, Some(self.program.dtype(tensor)))?;
-                outside = Some(value).filter(|_| dtype == self.program.dtype(tensor));
-                outside.ok_or(error)?;
-                self.lexer.expect_sign("]")?;
-                break;
-            }
-            if !at.is_empty() {
-                self.lexer.expect_sign(",")?;
-            }
-            at.push(self.index(names)?);
-        }
-        Ok(Expr::Read(Access { tensor, at, outside }))
-    }
-
-    fn call(&mut self, names: &[String], function: &str) -> Result<Expr, Error> {
-        let error = self.lexer.expected("a function, an element type or the name of a tensor");
-        self.lexer.next_token();
-        if function == "index" {
-            self.lexer.expect_sign("(")?;
-            let index = self.index(names)?;
-            self.lexer.expect_sign(")")?;
-            return Ok(Expr::Index(index));
-        }
-        let operands = {
-            self.lexer.expect_sign("(")?;
-            let mut operands = vec![];
-            while !self.lexer.take_sign(")") {
-                if !operands.is_empty() {
-                    self.lexer.expect_sign(",")?;
-                }
-                operands.push(self.expression(names, 1)?);
-            }
-            operands
-        };
-        let known = |mut operands: Vec<Expr>| {
-            let last = operands.pop()?;
-            Some(match (operands.pop(), operands.pop(), operands.pop()) {
-                (None, None, None) => match (DType::from_name(function), Unary::from_name(function)) {
-                    (Some(dtype), _) => Expr::Cast(dtype, Box::new(last)),
-                    (_, Some(operation)) => last.unary(operation),
-                    _ if function == "stop" => Expr::Stop(Box::new(last)),
-                    _ => return None,
-                },
-                (Some(a), None, None) => a.binary(Binary::from_name(function)?, last),
-                (Some(b), Some(a), None) => match function {
-                    "select" => Expr::Select(Box::new([a, b, last])),
-                    "fma" => Expr::MultiplyAdd(Box::new([a, b, last])),
-                    _ => return None,
-                },
-                _ => return None,
-            })
-        };
-        known(operands).ok_or(error)
-    }
+/// Reads `=` or the sign of a reduction.
+pub fn parse_reduce(lexer: &mut Lexer) -> Result<Reduce, Error> {
+    let found = Reduce::ALL.iter().find(|(_, sign)| lexer.take_sign(sign)).map(|(reduce, _)| *reduce);
+    found.ok_or_else(|| lexer.expected("`=` or a reduction such as `+=`"))
 }
 
 fn ends_operand(token: &Token) -> bool {

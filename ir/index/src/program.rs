@@ -257,16 +257,7 @@ impl Program {
 
     /// The element type of an expression; where its operands disagree, the first operand's.
     pub fn type_of(&self, expression: &Expr) -> DType {
-        match expression {
-            Expr::Literal(dtype, _) | Expr::Cast(dtype, _) => *dtype,
-            Expr::Index(_) => DType::I64,
-            Expr::Read(access) => self.dtype(access.tensor),
-            Expr::Unary(crate::expression::Unary::IsNan, _) => DType::Bool,
-            Expr::Binary(operation, ..) if operation.is_comparison() => DType::Bool,
-            Expr::Unary(_, a) | Expr::Stop(a) | Expr::Binary(_, a, _) => self.type_of(a),
-            Expr::Select(abc) => self.type_of(&abc[1]),
-            Expr::MultiplyAdd(abc) => self.type_of(&abc[0]),
-        }
+        expression.dtype(&|id| self.dtype(id))
     }
 
     /// Calls `f` with every statement and the counters of the repetitions around it, in the order of the text.

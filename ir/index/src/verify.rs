@@ -7,11 +7,14 @@ use std::collections::BTreeSet;
 
 use crate::dtype::DType;
 use crate::error::Error;
-use crate::expression::{Access, Binary, Expr, Unary};
-use crate::index::{Atom, Index};
-use crate::program::{Loop, Program, Reduce, Repeat, Role, Statement, Step, TensorId, for_each_write};
+use crate::index::Index;
+use crate::program::{Loop, Program, Repeat, Role, Statement, Step, TensorId, for_each_write};
+use crate::scope::{Scope, is_loop_name};
 
 mod coverage;
+mod rules;
+
+pub use rules::Rules;
 
 /// Checks every rule; the error names the statement or tensor.
 pub fn verify(program: &Program) -> Result<(), Error> {
@@ -21,7 +24,7 @@ pub fn verify(program: &Program) -> Result<(), Error> {
             return Err(Error::invalid(format!("tensor `{}`", tensor.name), "the name is taken"));
         }
     }
-    let mut checker = Checker { program, counters: vec![], written: given(program) };
+    let mut checker = Checker { program, scope: program.scope(), counters: vec![], written: given(program) };
     checker.steps(&program.steps)?;
     for id in program.outputs() {
         if !checker.written.contains(&id) {
@@ -39,6 +42,7 @@ fn given(program: &Program) -> BTreeSet<TensorId> {
 
 struct Checker<'a> {
     program: &'a Program,
+    scope: Scope<'a>,
     counters: Vec<&'a Loop>,
     written: BTreeSet<TensorId>,
 }
@@ -105,12 +109,7 @@ impl<'a> Checker<'a> {
 
     fn loop_names(&self, place: &str, loops: &[&Loop]) -> Result<(), Error> {
         for (position, l) in loops.iter().enumerate() {
-            let exponent =
-                l.name.strip_prefix('e').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-            if exponent
-                || DType::from_name(&l.name).is_some()
-                || ["inf", "nan", "else"].contains(&l.name.as_str())
-            {
+            if !is_loop_name(&l.name) {
                 return Err(Error::invalid(place, format!("a loop can't be named `{}`", l.name)));
             }
             if loops[..position].iter().any(|other| other.name == l.name) {
@@ -121,7 +120,7 @@ impl<'a> Checker<'a> {
     }
 
     fn statement(&mut self, statement: &'a Statement) -> Result<(), Error> {
-        let place = self.program.statement_text(&self.counters, statement);
+        let place = self.scope.statement_text(&self.counters, statement);
         let loops: Vec<&Loop> = self.counters.iter().copied().chain(&statement.loops).collect();
         self.loop_names(&place, &loops)?;
         let out = self.program.tensor(statement.out);
@@ -135,147 +134,14 @@ impl<'a> Checker<'a> {
             }
         }
         let extents = statement.extents(&self.counters);
-        let rules = Rules { program: self.program, place: &place, extents: &extents };
+        let empty = extents.contains(&0);
+        let range = |index: &Index| if empty { Some((0, -1)) } else { index.range(&extents) };
+        let scope = self.scope.with_loops(loops.iter().map(|l| l.name.as_str()));
+        let rules = Rules { scope: &scope, place: &place, range: &range };
         rules.element(statement.out, &statement.at)?;
         let body = rules.expression(&statement.body)?;
-        if statement.reduce == Reduce::ArgMax {
-            rules.require(out.dtype.is_integer(), || {
-                format!("`argmax=` gives a position, not {}", out.dtype)
-            })?;
-        } else {
-            rules.require(body == out.dtype, || {
-                format!("the body is {body}, but `{}` is {}", out.name, out.dtype)
-            })?;
-        }
-        let bits = statement.reduce != Reduce::Or || !out.dtype.is_float();
-        rules.require(bits, || "`|=` combines bits, which floats have not".into())?;
+        rules.store(scope.tensor(statement.out), statement.reduce, body)?;
         self.written.insert(statement.out);
         Ok(())
-    }
-}
-
-/// The rules inside of one statement.
-struct Rules<'a> {
-    program: &'a Program,
-    place: &'a str,
-    extents: &'a [usize],
-}
-
-impl Rules<'_> {
-    fn require(&self, holds: bool, problem: impl FnOnce() -> String) -> Result<(), Error> {
-        if holds { Ok(()) } else { Err(Error::invalid(self.place, problem())) }
-    }
-
-    fn element(&self, tensor: TensorId, at: &[Index]) -> Result<(), Error> {
-        let tensor = self.program.tensor(tensor);
-        self.require(at.len() == tensor.shape.len(), || {
-            format!(
-                "`{}` has {} dimensions, but is indexed with {}",
-                tensor.name,
-                tensor.shape.len(),
-                at.len()
-            )
-        })?;
-        at.iter().try_for_each(|index| self.index(index))
-    }
-
-    fn index(&self, index: &Index) -> Result<(), Error> {
-        let mut result = Ok(());
-        index.visit_atoms(&mut |atom| {
-            let checked = match atom {
-                Atom::Loop(id) => {
-                    self.require((id.0 as usize) < self.extents.len(), || "a loop is out of scope".into())
-                }
-                Atom::Read(tensor, at) => {
-                    let own = self.program.tensor(*tensor);
-                    let integer = self.require(own.dtype.is_integer(), || {
-                        format!("`{}` is {} and can't be an index", own.name, own.dtype)
-                    });
-                    integer.and_then(|()| self.inside(*tensor, at))
-                }
-                _ => Ok(()),
-            };
-            if result.is_ok() {
-                result = checked;
-            }
-        });
-        result
-    }
-
-    /// The interval of each index lies within its dimension.
-    fn inside(&self, tensor: TensorId, at: &[Index]) -> Result<(), Error> {
-        self.element(tensor, at)?;
-        let own = self.program.tensor(tensor);
-        if self.extents.contains(&0) {
-            return Ok(()); // an empty box reads nothing
-        }
-        at.iter().zip(&own.shape).enumerate().try_for_each(|(d, (index, &extent))| {
-            let range = index.range(self.extents);
-            self.require(range.is_some_and(|(low, high)| low >= 0 && high < extent as i64), || {
-                let found =
-                    range.map_or("depends on data".into(), |(low, high)| format!("runs over {low}..={high}"));
-                format!("index {d} of `{}` {found}, outside 0..{extent}: give an `else` value", own.name)
-            })
-        })
-    }
-
-    fn expression(&self, expression: &Expr) -> Result<DType, Error> {
-        match expression {
-            Expr::Literal(dtype, _) => Ok(*dtype),
-            Expr::Index(index) => self.index(index).map(|()| DType::I64),
-            Expr::Read(Access { tensor, at, outside }) => {
-                match outside {
-                    None => self.inside(*tensor, at)?,
-                    Some(_) => self.element(*tensor, at)?,
-                }
-                Ok(self.program.dtype(*tensor))
-            }
-            Expr::Unary(operation, a) => self.unary(*operation, self.expression(a)?),
-            Expr::Binary(operation, a, b) => {
-                let (a, b) = (self.expression(a)?, self.expression(b)?);
-                self.binary(*operation, a, b)
-            }
-            Expr::Select(abc) => {
-                let [condition, then, otherwise] = [0, 1, 2].map(|i| self.expression(&abc[i]));
-                let (condition, then, otherwise) = (condition?, then?, otherwise?);
-                self.require(condition == DType::Bool, || {
-                    format!("`select` decides on {condition}, not on a boolean")
-                })?;
-                self.require(then == otherwise, || {
-                    format!("`select` chooses between {then} and {otherwise}")
-                })?;
-                Ok(then)
-            }
-            Expr::Cast(dtype, a) => self.expression(a).map(|_| *dtype),
-            Expr::MultiplyAdd(abc) => {
-                let [a, b, c] = [0, 1, 2].map(|i| self.expression(&abc[i]));
-                let (a, b, c) = (a?, b?, c?);
-                self.require(a == b && b == c, || format!("`fma` of {a}, {b} and {c}"))?;
-                Ok(a)
-            }
-            Expr::Stop(a) => self.expression(a),
-        }
-    }
-
-    fn unary(&self, operation: Unary, a: DType) -> Result<DType, Error> {
-        let fits = match operation {
-            Unary::Neg | Unary::Abs => a != DType::Bool,
-            Unary::Not => !a.is_float(),
-            _ => a.is_float(),
-        };
-        self.require(fits, || format!("`{}` of {a}", operation.name()))?;
-        Ok(if operation == Unary::IsNan { DType::Bool } else { a })
-    }
-
-    fn binary(&self, operation: Binary, a: DType, b: DType) -> Result<DType, Error> {
-        let fits = match operation {
-            _ if a != b => false,
-            Binary::And | Binary::Or | Binary::Xor => !a.is_float(),
-            Binary::Shl | Binary::Shr => a.is_integer(),
-            Binary::Eq | Binary::Ne => true,
-            _ => a != DType::Bool,
-        };
-        self.require(fits, || format!("`{}` of {a} and {b}", operation.name()))?;
-        Ok(if operation.is_comparison() { DType::Bool } else { a })
     }
 }

@@ -3,6 +3,27 @@
 //! Owns loops, buffers and memories, their text, verifier and interpreter, the lowering from index notation under a schedule,
 //! and the memory plan. Knows nothing of operators or of any machine's instructions.
 
+mod bounds;
+mod error;
+mod expand;
+mod flatten;
+mod interpret;
+mod lower;
+mod number;
+mod parse;
+mod plan;
+mod print;
 mod program;
+mod verify;
 
+pub use bounds::Bounds;
+pub use error::Error;
+pub use expand::expand;
+pub use flatten::flatten;
+pub use interpret::{operation_of, run};
+pub use lower::{Capacity, lower};
+pub use number::number_variables;
+pub use parse::{parse, parse_program, parse_with};
+pub use plan::{arena_alignment, plan};
 pub use program::{Buffer, For, Kernel, Kind, Program, Register, Role, Statement, Step};
+pub use verify::verify;

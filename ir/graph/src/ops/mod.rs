@@ -1,9 +1,10 @@
 //! The operators, one file each. Adding one: write `NAME.rs`, add one line to the list.
 
 use crate::error::Error;
-use crate::operator::{Definition, Entry, Operation, operators};
+use crate::operator::{Definition, Entry, Operation, compositions, operators};
 
 mod activation;
+mod attribute;
 mod broadcast;
 mod convolution;
 mod layout;
@@ -18,24 +19,72 @@ pub use reduce::Reduction;
 pub use window::Window;
 
 operators! {
+    abs::Abs,
     add::Add,
     average_pool::AveragePool,
     batch_normalization::BatchNormalization,
+    cast::Cast,
     clip::Clip,
+    concat::Concat,
     conv::Conv,
     conv_transpose::ConvTranspose,
+    div::Div,
+    elu::Elu,
+    erf::Erf,
+    exp::Exp,
+    expand::Expand,
+    fill::Fill,
     fully_connected::FullyConnected,
+    gather::Gather,
+    gelu::Gelu,
     gemm::Gemm,
     global_average_pool::GlobalAveragePool,
     global_max_pool::GlobalMaxPool,
+    hard_sigmoid::HardSigmoid,
+    hard_swish::HardSwish,
     layer_normalization::LayerNormalization,
+    leaky_relu::LeakyRelu,
+    log::Log,
     mat_mul::MatMul,
+    max::Max,
     max_pool::MaxPool,
+    min::Min,
+    mul::Mul,
+    neg::Neg,
+    pad::Pad,
+    pow::Pow,
+    prelu::PRelu,
     reduce_max::ReduceMax,
     reduce_mean::ReduceMean,
     reduce_min::ReduceMin,
     reduce_sum::ReduceSum,
     relu::Relu,
+    reshape::Reshape,
+    sigmoid::Sigmoid,
+    slice::Slice,
     softmax::Softmax,
+    sqrt::Sqrt,
+    sub::Sub,
     tanh::Tanh,
+    tile::Tile,
+    transpose::Transpose,
+}
+
+compositions! {
+    constant,
+    flatten,
+    identity,
+    pack,
+    range,
+    shape,
+    split,
+    squeeze,
+    strided_slice,
+    unpack,
+    unsqueeze,
+}
+
+/// The entries of all operators and compositions: every spelling that an import understands.
+pub fn entries() -> impl Iterator<Item = &'static Entry> {
+    TABLE.iter().chain(COMPOSITIONS)
 }

@@ -29,7 +29,7 @@ pub fn assign_layouts(program: Program) -> Program {
         let local = matches!(program.tensor(*id).role, Role::Local);
         local && order.windows(2).any(|pair| pair[0] > pair[1]) && !carried(&program, *id)
     });
-    permute(program, &orders)
+    reorder_dimensions(program, &orders)
 }
 
 /// What a repetition carries is copied whole and keeps its order.
@@ -98,8 +98,9 @@ fn spread(program: &Program, orders: &mut BTreeMap<TensorId, Order>) -> bool {
     changed
 }
 
-/// Applies an order to each tensor and to every index of it.
-fn permute(program: Program, orders: &BTreeMap<TensorId, Order>) -> Program {
+/// The program with the dimensions of some tensors in another order: `order[d]` is the old dimension that becomes dimension `d`.
+/// Constants are transposed, and every index follows.
+pub fn reorder_dimensions(program: Program, orders: &BTreeMap<TensorId, Order>) -> Program {
     let mut program = program;
     for (id, order) in orders {
         let tensor = &mut program.tensors[id.0 as usize];
@@ -123,7 +124,7 @@ fn permute(program: Program, orders: &BTreeMap<TensorId, Order>) -> Program {
 }
 
 /// The array with dimension `order[d]` as dimension `d`.
-pub fn transposed(array: &Array, order: &[usize]) -> Array {
+fn transposed(array: &Array, order: &[usize]) -> Array {
     let shape: Vec<usize> = order.iter().map(|&d| array.shape()[d]).collect();
     let strides = row_major_strides(array.shape());
     let strides: Vec<usize> = order.iter().map(|&d| strides[d] as usize).collect();

@@ -1,0 +1,93 @@
+//! Buffers that no kernel names are dropped, and ids made dense again.
+
+use nablac_index::{Access, Expr, Index, TensorId};
+
+use crate::program::{For, Kernel, Program, Role, Statement, Step};
+
+/// Drops what fusing has left without a use.
+pub(super) fn compact(program: Program) -> Program {
+    let mut used: Vec<bool> =
+        program.buffers.iter().map(|b| matches!(b.role, Role::Input | Role::Output)).collect();
+    mark(&program.steps, &mut used);
+    let kept = used.iter().filter(|&&u| u).count();
+    let mut next = 0;
+    let dense: Vec<u32> = used
+        .iter()
+        .map(|&used| {
+            next += u32::from(used);
+            next.wrapping_sub(1)
+        })
+        .collect();
+    let old = program.buffers.len();
+    // Registers come behind the buffers, and move up with their number.
+    let of = |id: TensorId| match dense.get(id.0 as usize) {
+        Some(&id) => TensorId(id),
+        None => TensorId((id.0 as usize - old + kept) as u32),
+    };
+    let buffers = program.buffers.into_iter().zip(&used).filter(|(_, used)| **used).map(|(b, _)| b).collect();
+    Program { buffers, steps: rename(program.steps, &of), ..program }
+}
+
+fn mark(steps: &[Step], used: &mut Vec<bool>) {
+    for step in steps {
+        match step {
+            Step::Kernel(kernel) => {
+                let ids = [kernel.reads(used.len()), kernel.writes(used.len())].concat();
+                ids.into_iter().for_each(|id| used[id.0 as usize] = true);
+            }
+            Step::Repeat { carried, body, .. } => {
+                carried.iter().for_each(|c| [c.0, c.1, c.2].iter().for_each(|id| used[id.0 as usize] = true));
+                mark(body, used);
+            }
+            Step::Branch { condition, then, otherwise } => {
+                used[condition.0 as usize] = true;
+                mark(then, used);
+                mark(otherwise, used);
+            }
+        }
+    }
+}
+
+fn rename(steps: Vec<Step>, of: &dyn Fn(TensorId) -> TensorId) -> Vec<Step> {
+    let each = |step| match step {
+        Step::Kernel(kernel) => Step::Kernel(Kernel { body: rename_body(kernel.body, of), ..kernel }),
+        Step::Repeat { counter, extent, carried, body } => Step::Repeat {
+            counter,
+            extent,
+            carried: carried.into_iter().map(|(a, b, c)| (of(a), of(b), of(c))).collect(),
+            body: rename(body, of),
+        },
+        Step::Branch { condition, then, otherwise } => Step::Branch {
+            condition: of(condition),
+            then: rename(then, of),
+            otherwise: rename(otherwise, of),
+        },
+    };
+    steps.into_iter().map(each).collect()
+}
+
+fn rename_body(body: Vec<Statement>, of: &dyn Fn(TensorId) -> TensorId) -> Vec<Statement> {
+    let index = |i: &Index| i.map_tensors(of);
+    let expression = |e: &Expr| {
+        e.rewrite(&mut |node| match node {
+            Expr::Read(a) => {
+                Expr::Read(Access { tensor: of(a.tensor), at: a.at.iter().map(index).collect(), ..a })
+            }
+            Expr::Index(i) => Expr::Index(index(&i)),
+            other => other,
+        })
+    };
+    let each = |statement| match statement {
+        Statement::For(f) => Statement::For(For { body: rename_body(f.body, of), ..f }),
+        Statement::If { condition, body } => {
+            Statement::If { condition: expression(&condition), body: rename_body(body, of) }
+        }
+        Statement::Store { target, at, reduce, value } => Statement::Store {
+            target: of(target),
+            at: at.iter().map(index).collect(),
+            reduce,
+            value: expression(&value),
+        },
+    };
+    body.into_iter().map(each).collect()
+}

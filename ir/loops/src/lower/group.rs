@@ -1,0 +1,186 @@
+//! Which statements share a nest.
+//!
+//! A reduction takes with it the statement that gives its initial values and the map that alone reads its result, so that the sum
+//! stays in registers from the first term to the stored value. Everything else is a nest by itself.
+
+use nablac_index::{
+    Access, Branch, Index, LoopId, Program, Reduce, Repeat, Role, Statement, Step, for_each_write,
+};
+
+/// A step of a lowered program.
+pub(super) enum Item<'a> {
+    Group(Group<'a>),
+    Repeat(&'a Repeat),
+    Branch(&'a Branch),
+}
+
+/// Statements that share a nest.
+#[derive(Clone, Copy)]
+pub(super) struct Group<'a> {
+    /// Gives the reduction's initial values: `t[i] = b[i]`.
+    pub initial: Option<&'a Statement>,
+    /// The statement whose loops make the nest.
+    pub main: &'a Statement,
+    /// Reads the result of `main`, which nobody else does: `y[i] = max(t[i], 0)`.
+    pub last: Option<&'a Statement>,
+    /// Whether `main` reduces into registers; otherwise it is combined in memory.
+    pub in_registers: bool,
+}
+
+impl<'a> Group<'a> {
+    /// A nest of one statement.
+    pub(super) fn alone(main: &'a Statement) -> Group<'a> {
+        Group { initial: None, main, last: None, in_registers: false }
+    }
+
+    /// The statements in order.
+    pub(super) fn statements(&self) -> Vec<&'a Statement> {
+        self.initial.into_iter().chain([self.main]).chain(self.last).collect()
+    }
+}
+
+/// The nests of a block, in an order that keeps every value's definition before its use. `depth` is the number of counters.
+pub(super) fn items<'a>(program: &'a Program, steps: &'a [Step], depth: usize) -> Vec<Item<'a>> {
+    let statements: Vec<Option<&Statement>> = steps
+        .iter()
+        .map(|step| match step {
+            Step::Statement(statement) => Some(statement),
+            _ => None,
+        })
+        .collect();
+    let mut items: Vec<Option<Item>> = steps.iter().map(|_| None).collect();
+    let mut taken = vec![false; steps.len()];
+    // From the last reduction to the first: where a map reads two of them, the later one takes it.
+    for position in (0..steps.len()).rev() {
+        let Some(main) = statements[position] else { continue };
+        if main.reduce == Reduce::Set || !reduces_in_registers(program, main, depth) {
+            continue;
+        }
+        let Some(initial) = initial_of(program, &statements, position, depth) else { continue };
+        let last = last_of(program, &statements, &taken, position, depth);
+        taken[position] = true;
+        initial.iter().chain(&last).for_each(|&p| taken[p] = true);
+        let group = Group {
+            initial: initial.and_then(|p| statements[p]),
+            main,
+            last: last.and_then(|p| statements[p]),
+            in_registers: main.reduce != Reduce::ArgMax,
+        };
+        items[last.unwrap_or(position)] = Some(Item::Group(group));
+    }
+    for (position, step) in steps.iter().enumerate().filter(|(p, _)| !taken[*p]) {
+        items[position] = Some(match step {
+            Step::Statement(statement) => Item::Group(Group::alone(statement)),
+            Step::Repeat(repeat) => Item::Repeat(repeat),
+            Step::Branch(branch) => Item::Branch(branch),
+        });
+    }
+    items.into_iter().flatten().collect()
+}
+
+/// Whether each point of the loops that a statement's `at` names is one element, and no element is left out: then a register can
+/// collect all that goes into it.
+pub(super) fn reduces_in_registers(program: &Program, statement: &Statement, depth: usize) -> bool {
+    let mut seen: Vec<LoopId> = vec![];
+    statement.at.iter().zip(program.shape(statement.out)).all(|(index, &extent)| {
+        let own = |id: &LoopId| id.0 as usize >= depth;
+        let loops = index.loops();
+        if loops.iter().any(|id| !own(id)) {
+            return index.as_loop().is_some(); // one slice per iteration of a counter
+        }
+        if !index.is_affine() || loops.iter().any(|id| seen.contains(id)) {
+            return false;
+        }
+        seen.extend(&loops);
+        mixed_radix(statement, index, extent, depth)
+    })
+}
+
+/// Whether `c1*l1 + c2*l2 + …` counts through `0..extent` exactly once.
+fn mixed_radix(statement: &Statement, index: &Index, extent: usize, depth: usize) -> bool {
+    let mut digits: Vec<(i64, i64)> = index
+        .loops()
+        .iter()
+        .map(|&id| (index.factor(id), statement.loops[id.0 as usize - depth].extent as i64))
+        .collect();
+    digits.sort_unstable();
+    let covered = digits
+        .iter()
+        .try_fold(1i64, |expected, &(factor, n)| (factor == expected || n == 1).then_some(expected * n));
+    index.offset() == 0 && covered == Some(extent as i64)
+}
+
+/// The position of the statement that gives the initial values, `Some(None)` if there is none, `None` if the tensor is written in
+/// a way that registers can't follow.
+fn initial_of(
+    program: &Program,
+    statements: &[Option<&Statement>],
+    position: usize,
+    depth: usize,
+) -> Option<Option<usize>> {
+    let main = statements[position]?;
+    let mut writes = 0;
+    for_each_write(&program.steps, &mut |id| writes += usize::from(id == main.out));
+    let initial: Vec<usize> = (0..position)
+        .filter(|&p| statements[p].is_some_and(|s| s.out == main.out && s.reduce == Reduce::Set))
+        .collect();
+    let plain = |p: usize| statements[p].is_some_and(|s| plain_loops(&s.at, s, depth).is_some());
+    match initial[..] {
+        [] if writes == 1 => Some(None),
+        [p] if writes == 2 && plain(p) => Some(Some(p)),
+        _ => None,
+    }
+}
+
+/// The position of the one map that reads the result of the reduction at `position`.
+fn last_of(
+    program: &Program,
+    statements: &[Option<&Statement>],
+    taken: &[bool],
+    position: usize,
+    depth: usize,
+) -> Option<usize> {
+    let main = statements[position]?;
+    if program.tensor(main.out).role != Role::Local || main.reduce == Reduce::ArgMax {
+        return None;
+    }
+    let reads = |s: &&Statement| s.reads().contains(&main.out);
+    let mut readers = program.statements().into_iter().filter(reads);
+    let reader = readers.next()?;
+    let only = readers.next().is_none()
+        && program.read_counts()[main.out.0 as usize]
+            == reader.reads().iter().filter(|r| **r == main.out).count();
+    let at = statements.iter().position(|s| s.is_some_and(|s| std::ptr::eq(s, reader)))?;
+    let accesses: Vec<&Access> = reader.accesses().into_iter().filter(|a| a.tensor == main.out).collect();
+    let first = accesses.first()?;
+    let same = accesses.len() == reader.reads().iter().filter(|r| **r == main.out).count()
+        && accesses.iter().all(|a| a.at == first.at);
+    let loops = plain_loops(&first.at, reader, depth)?;
+    let all = (0..reader.loops.len())
+        .all(|l| reader.loops[l].extent == 1 || loops.contains(&LoopId((depth + l) as u32)));
+    let whole = first.at.iter().zip(program.shape(main.out)).all(|(index, &extent)| match index.as_loop() {
+        Some(id) => reader.loops[id.0 as usize - depth].extent == extent,
+        None => extent == 1,
+    });
+    (only && same && all && whole && at > position && !taken[at] && reader.reduce == Reduce::Set)
+        .then_some(at)
+}
+
+/// The loops of `at`, if it consists of distinct loops of the statement, and of zeros.
+fn plain_loops(at: &[Index], statement: &Statement, depth: usize) -> Option<Vec<LoopId>> {
+    let mut loops = vec![];
+    for index in at {
+        match index.as_loop() {
+            Some(id) if id.0 as usize >= depth && !loops.contains(&id) => loops.push(id),
+            None if index.as_constant() == Some(0) => {}
+            _ => return None,
+        }
+    }
+    let all = loops.iter().all(|id| (id.0 as usize) < depth + statement.loops.len());
+    all.then_some(loops)
+}
+
+/// Whether a statement combines into memory, so that the memory must hold the identity first.
+pub(super) fn accumulates_in_memory(program: &Program, statement: &Statement, depth: usize) -> bool {
+    statement.reduce != Reduce::Set && !reduces_in_registers(program, statement, depth)
+}

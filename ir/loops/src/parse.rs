@@ -1,0 +1,235 @@
+//! Text to loop nests.
+//!
+//! The grammar, with types, arrays, indices and expressions as in index notation:
+//!
+//! ```text
+//! program  = "loops" name [ "in" size "bytes" ] "{" { buffer } { step } "}"
+//! buffer   = ("input" | "output" | "local") name ":" type [ "in" "arena" "at" size ]
+//!          | "const" name ":" type "=" array
+//! step     = kernel | repeat | branch
+//! kernel   = "kernel" name "{" { "law" text } { "register" name ":" type } { line } "}"
+//! repeat   = "repeat" name ":" size [ "carrying" name "=" name "then" name { "," … } ] "{" { step } "}"
+//! branch   = "if" name "{" { step } "}" "else" "{" { step } "}"
+//! line     = "for" name "in" lower ".." upper [ "step" size ] [ "unroll" ] "{" { line } "}"
+//!          | "if" expression "{" { line } "}"
+//!          | name "[" { index } "]" reduce expression
+//! lower    = index | "max" "(" { index } ")"
+//! upper    = index | "min" "(" { index } ")"
+//! ```
+
+use std::collections::BTreeMap;
+
+use nablac_index::lexer::{Lexer, Token};
+use nablac_index::{
+    Array, DType, Element, Index, LoopId, Scope, TensorId, parse_array, parse_reduce, parse_type,
+};
+
+use crate::error::Error;
+use crate::program::{Buffer, For, Kernel, Kind, Program, Register, Role, Statement, Step};
+
+/// Reads a program whose constants all stand in the text.
+pub fn parse(text: &str) -> Result<Program, Error> {
+    parse_with(text, &BTreeMap::new())
+}
+
+/// Reads a program; constants written as `@hash` are looked up in `constants`.
+pub fn parse_with(text: &str, constants: &BTreeMap<String, Array>) -> Result<Program, Error> {
+    let mut lexer = Lexer::new(text)?;
+    let program = parse_program(&mut lexer, constants)?;
+    match lexer.peek() {
+        Token::End => Ok(program),
+        _ => Err(lexer.expected("the end of the text").into()),
+    }
+}
+
+/// Reads one program from a text that may go on behind it.
+pub fn parse_program(lexer: &mut Lexer, constants: &BTreeMap<String, Array>) -> Result<Program, Error> {
+    lexer.expect_word("loops")?;
+    let mut program = Program { name: lexer.expect_name("the program's name")?, ..Program::default() };
+    if lexer.take_word("in") {
+        program.arena_bytes = lexer.expect_size("the size of the arena")?;
+        lexer.expect_word("bytes")?;
+    }
+    lexer.expect_sign("{")?;
+    while let Some(buffer) = parse_buffer(lexer, constants)? {
+        program.buffers.push(buffer);
+    }
+    let mut parser = Parser { lexer, program: &program, counters: vec![] };
+    let steps = parser.steps()?;
+    Ok(Program { steps, ..program })
+}
+
+fn parse_buffer(lexer: &mut Lexer, constants: &BTreeMap<String, Array>) -> Result<Option<Buffer>, Error> {
+    let roles = [
+        ("input", Some(Role::Input)),
+        ("output", Some(Role::Output)),
+        ("local", Some(Role::Local)),
+        ("const", None),
+    ];
+    let Some((_, role)) = roles.into_iter().find(|(word, _)| lexer.take_word(word)) else { return Ok(None) };
+    let (name, dtype, shape) = parse_declaration(lexer, "the buffer's name")?;
+    let role = match role {
+        Some(role) => role,
+        None => {
+            lexer.expect_sign("=")?;
+            Role::Constant(parse_array(lexer, dtype, &shape, constants)?)
+        }
+    };
+    let mut offset = None;
+    if lexer.take_word("in") {
+        lexer.expect_word("arena")?;
+        lexer.expect_word("at")?;
+        offset = Some(lexer.expect_size("an offset in bytes")?);
+    }
+    Ok(Some(Buffer { name, dtype, shape, role, offset }))
+}
+
+/// `x: f32[2, 3]`.
+fn parse_declaration(lexer: &mut Lexer, what: &str) -> Result<(String, DType, Vec<usize>), Error> {
+    let name = lexer.expect_name(what)?;
+    lexer.expect_sign(":")?;
+    let (dtype, shape) = parse_type(lexer)?;
+    Ok((name, dtype, shape))
+}
+
+struct Parser<'a> {
+    lexer: &'a mut Lexer,
+    /// The buffers; steps are not in it yet.
+    program: &'a Program,
+    counters: Vec<String>,
+}
+
+impl Parser<'_> {
+    /// Steps up to and with the closing brace.
+    fn steps(&mut self) -> Result<Vec<Step>, Error> {
+        let mut steps = vec![];
+        while !self.lexer.take_sign("}") {
+            steps.push(if self.lexer.take_word("kernel") {
+                Step::Kernel(self.kernel()?)
+            } else if self.lexer.take_word("repeat") {
+                self.repeat()?
+            } else if self.lexer.take_word("if") {
+                let condition = self.buffer_name()?;
+                self.lexer.expect_sign("{")?;
+                let then = self.steps()?;
+                self.lexer.expect_word("else")?;
+                self.lexer.expect_sign("{")?;
+                Step::Branch { condition, then, otherwise: self.steps()? }
+            } else {
+                return Err(self.lexer.expected("`kernel`, `repeat`, `if` or `}`").into());
+            });
+        }
+        Ok(steps)
+    }
+
+    fn buffer_name(&mut self) -> Result<TensorId, Error> {
+        Ok(self.program.scope(&Kernel::default()).parse_tensor(self.lexer)?)
+    }
+
+    fn repeat(&mut self) -> Result<Step, Error> {
+        let counter = self.lexer.expect_name("the counter's name")?;
+        self.lexer.expect_sign(":")?;
+        let extent = self.lexer.expect_size("the number of iterations")?;
+        let mut carried = vec![];
+        let mut more = self.lexer.take_word("carrying");
+        while more {
+            let state = self.buffer_name()?;
+            self.lexer.expect_sign("=")?;
+            let initial = self.buffer_name()?;
+            self.lexer.expect_word("then")?;
+            carried.push((state, initial, self.buffer_name()?));
+            more = self.lexer.take_sign(",");
+        }
+        self.lexer.expect_sign("{")?;
+        self.counters.push(counter.clone());
+        let body = self.steps()?;
+        self.counters.pop();
+        Ok(Step::Repeat { counter, extent, carried, body })
+    }
+
+    fn kernel(&mut self) -> Result<Kernel, Error> {
+        let mut kernel = Kernel {
+            name: self.lexer.expect_name("the kernel's name")?,
+            variables: self.counters.clone(),
+            ..Kernel::default()
+        };
+        self.lexer.expect_sign("{")?;
+        while self.lexer.take_word("law") {
+            kernel.laws.push(self.lexer.expect_name("a law in quotes")?);
+        }
+        while self.lexer.take_word("register") {
+            let (name, dtype, shape) = parse_declaration(self.lexer, "the register's name")?;
+            kernel.registers.push(Register { name, dtype, shape });
+        }
+        let visible = vec![true; kernel.variables.len()];
+        let mut lines = Lines { program: self.program, kernel, visible };
+        let body = lines.body(self.lexer)?;
+        Ok(Kernel { body, ..lines.kernel })
+    }
+}
+
+/// The lines of one kernel, whose variables are numbered in the order of the text.
+struct Lines<'a> {
+    program: &'a Program,
+    kernel: Kernel,
+    /// Whether each variable's loop is open.
+    visible: Vec<bool>,
+}
+
+impl Lines<'_> {
+    /// Names as they are seen here. A loop that is closed has none.
+    fn scope(&self) -> Scope<'_> {
+        let scope: Scope = self.program.scope(&self.kernel);
+        let loops =
+            scope.loops.iter().zip(&self.visible).map(|(name, visible)| if *visible { *name } else { "" });
+        let tensors: Vec<Element> = scope.tensors.clone();
+        Scope { loops: loops.collect(), tensors }
+    }
+
+    /// Lines up to and with the closing brace.
+    fn body(&mut self, lexer: &mut Lexer) -> Result<Vec<Statement>, Error> {
+        let mut body = vec![];
+        while !lexer.take_sign("}") {
+            body.push(if lexer.take_word("for") {
+                Statement::For(self.nest(lexer)?)
+            } else if lexer.take_word("if") {
+                let condition = self.scope().parse_expression(lexer)?;
+                lexer.expect_sign("{")?;
+                Statement::If { condition, body: self.body(lexer)? }
+            } else {
+                let scope = self.scope();
+                let target = scope.parse_tensor(lexer)?;
+                let at = scope.parse_indices(lexer)?;
+                let reduce = parse_reduce(lexer)?;
+                Statement::Store { target, at, reduce, value: scope.parse_expression(lexer)? }
+            });
+        }
+        Ok(body)
+    }
+
+    fn nest(&mut self, lexer: &mut Lexer) -> Result<For, Error> {
+        let name = lexer.expect_name("a variable's name")?;
+        lexer.expect_word("in")?;
+        let lower = self.limits(lexer, "max")?;
+        lexer.expect_sign("..")?;
+        let upper = self.limits(lexer, "min")?;
+        let step = if lexer.take_word("step") { lexer.expect_size("a step")? } else { 1 };
+        let kind = if lexer.take_word("unroll") { Kind::Unroll } else { Kind::Serial };
+        lexer.expect_sign("{")?;
+        let position = self.kernel.variables.len();
+        self.kernel.variables.push(name);
+        self.visible.push(true);
+        let body = self.body(lexer)?;
+        self.visible[position] = false;
+        Ok(For { variable: LoopId(position as u32), lower, upper, step, kind, body })
+    }
+
+    fn limits(&self, lexer: &mut Lexer, function: &str) -> Result<Vec<Index>, Error> {
+        let scope = self.scope();
+        if lexer.at_word(function) && *lexer.peek_at(1) == Token::Sign("(") {
+            lexer.next_token();
+            return Ok(lexer.list("(", ")", |lexer| scope.parse_index(lexer))?);
+        }
+        Ok(vec![scope.parse_index(lexer)?])
+    }
+}

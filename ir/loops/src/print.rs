@@ -1,0 +1,147 @@
+//! Loop nests as text. `parse(print(p)) == p`.
+//!
+//! Owns the layout of the text; the grammar stands in `parse`, and expressions are index notation's.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use nablac_index::lexer::name_text;
+use nablac_index::{Array, Element, INLINE_ELEMENTS, Index, KEYWORDS, Scope, TensorId, array_text};
+
+use crate::program::{Buffer, For, Kernel, Kind, Program, Role, Statement, Step};
+
+impl Program {
+    /// What the expressions of a kernel can name: the buffers, the kernel's registers, and all of its variables.
+    pub fn scope<'a>(&'a self, kernel: &'a Kernel) -> Scope<'a> {
+        let buffers = self.buffers.iter().map(|b| Element { name: &b.name, dtype: b.dtype, shape: &b.shape });
+        let registers =
+            kernel.registers.iter().map(|r| Element { name: &r.name, dtype: r.dtype, shape: &r.shape });
+        Scope {
+            tensors: buffers.chain(registers).collect(),
+            loops: kernel.variables.iter().map(String::as_str).collect(),
+        }
+    }
+
+    /// The constants that the text names by hash only: what a reader needs beside it.
+    pub fn constants(&self) -> BTreeMap<String, Array> {
+        let arrays = self.buffers.iter().filter_map(|buffer| match &buffer.role {
+            Role::Constant(array) if array.len() > INLINE_ELEMENTS => Some(array),
+            _ => None,
+        });
+        arrays.map(|array| (array.hash(), array.clone())).collect()
+    }
+
+    fn print_steps(&self, f: &mut fmt::Formatter, steps: &[Step], indent: &str) -> fmt::Result {
+        let deeper = format!("{indent}  ");
+        let name = |id: &TensorId| name_text(&self.buffer(*id).name, KEYWORDS);
+        for step in steps {
+            match step {
+                Step::Kernel(kernel) => self.print_kernel(f, kernel, indent)?,
+                Step::Repeat { counter, extent, carried, body } => {
+                    write!(f, "{indent}repeat {}:{extent}", name_text(counter, KEYWORDS))?;
+                    for (position, (state, initial, next)) in carried.iter().enumerate() {
+                        let before = if position == 0 { " carrying" } else { "," };
+                        write!(f, "{before} {} = {} then {}", name(state), name(initial), name(next))?;
+                    }
+                    writeln!(f, " {{")?;
+                    self.print_steps(f, body, &deeper)?;
+                    writeln!(f, "{indent}}}")?;
+                }
+                Step::Branch { condition, then, otherwise } => {
+                    writeln!(f, "{indent}if {} {{", name(condition))?;
+                    self.print_steps(f, then, &deeper)?;
+                    writeln!(f, "{indent}}} else {{")?;
+                    self.print_steps(f, otherwise, &deeper)?;
+                    writeln!(f, "{indent}}}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn print_kernel(&self, f: &mut fmt::Formatter, kernel: &Kernel, indent: &str) -> fmt::Result {
+        writeln!(f, "{indent}kernel {} {{", name_text(&kernel.name, KEYWORDS))?;
+        for law in &kernel.laws {
+            writeln!(f, "{indent}  law {}", quoted_text(law))?;
+        }
+        for register in &kernel.registers {
+            let name = name_text(&register.name, KEYWORDS);
+            writeln!(f, "{indent}  register {name}: {}{:?}", register.dtype, register.shape)?;
+        }
+        print_lines(f, &self.scope(kernel), &kernel.body, &format!("{indent}  "))?;
+        writeln!(f, "{indent}}}")
+    }
+}
+
+/// A text in quotes, whatever it holds.
+fn quoted_text(text: &str) -> String {
+    let bare = name_text(text, &[]);
+    if bare.starts_with('"') { bare } else { format!("\"{bare}\"") }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let arena = match self.arena_bytes {
+            0 => String::new(),
+            bytes => format!(" in {bytes} bytes"),
+        };
+        writeln!(f, "loops {}{arena} {{", name_text(&self.name, KEYWORDS))?;
+        self.buffers.iter().try_for_each(|buffer| writeln!(f, "  {}", buffer_text(buffer)))?;
+        self.print_steps(f, &self.steps, "  ")?;
+        writeln!(f, "}}")
+    }
+}
+
+fn buffer_text(buffer: &Buffer) -> String {
+    let (role, value) = match &buffer.role {
+        Role::Input => ("input ", String::new()),
+        Role::Output => ("output", String::new()),
+        Role::Constant(array) => ("const ", format!(" = {}", array_text(array))),
+        Role::Local => ("local ", String::new()),
+    };
+    let place = buffer.offset.map_or(String::new(), |offset| format!(" in arena at {offset}"));
+    let name = name_text(&buffer.name, KEYWORDS);
+    format!("{role} {name}: {}{:?}{value}{place}", buffer.dtype, buffer.shape)
+}
+
+fn print_lines(f: &mut fmt::Formatter, scope: &Scope, body: &[Statement], indent: &str) -> fmt::Result {
+    let deeper = format!("{indent}  ");
+    for statement in body {
+        match statement {
+            Statement::For(nest) => {
+                writeln!(f, "{indent}{} {{", for_text(scope, nest))?;
+                print_lines(f, scope, &nest.body, &deeper)?;
+                writeln!(f, "{indent}}}")?;
+            }
+            Statement::If { condition, body } => {
+                writeln!(f, "{indent}if {} {{", scope.expression_text(condition))?;
+                print_lines(f, scope, body, &deeper)?;
+                writeln!(f, "{indent}}}")?;
+            }
+            Statement::Store { .. } => writeln!(f, "{indent}{}", store_text(scope, statement))?,
+        }
+    }
+    Ok(())
+}
+
+/// `for i in 0..8 step 2 unroll`.
+fn for_text(scope: &Scope, nest: &For) -> String {
+    let bound = |function: &str, bounds: &[Index]| {
+        let texts: Vec<String> = bounds.iter().map(|bound| scope.index_text(bound)).collect();
+        if let [one] = &texts[..] { one.clone() } else { format!("{function}({})", texts.join(", ")) }
+    };
+    let name =
+        scope.loops.get(nest.variable.0 as usize).map_or(String::new(), |name| name_text(name, KEYWORDS));
+    let step = if nest.step == 1 { String::new() } else { format!(" step {}", nest.step) };
+    let kind = match nest.kind {
+        Kind::Serial => "",
+        Kind::Unroll => " unroll",
+    };
+    format!("for {name} in {}..{}{step}{kind}", bound("max", &nest.lower), bound("min", &nest.upper))
+}
+
+/// `y[i] += x[i]`; of other statements nothing.
+pub(crate) fn store_text(scope: &Scope, statement: &Statement) -> String {
+    let Statement::Store { target, at, reduce, value } = statement else { return String::new() };
+    format!("{} {} {}", scope.element_text(*target, at), reduce.name(), scope.expression_text(value))
+}
