@@ -2,6 +2,10 @@
 
 use crate::graph::{Graph, ValueId};
 
+mod fold_batch_normalization;
+
+pub use fold_batch_normalization::fold_batch_normalization;
+
 /// Removes nodes whose values nobody reads, then values that no node names, so that ids are dense again.
 pub fn remove_unread(mut graph: Graph) -> Graph {
     let mut counts = graph.read_counts();
