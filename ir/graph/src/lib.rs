@@ -22,4 +22,4 @@ pub use fold::fold_constants;
 pub use graph::{Graph, Node, Value, ValueId};
 pub use import::import;
 pub use operator::Operator;
-pub use rewrite::{remove_unread, resolve_branches};
+pub use rewrite::{fold_batch_normalization, remove_unread, resolve_branches};
