@@ -13,8 +13,11 @@ pub mod limits;
 pub mod names;
 pub mod operator;
 pub mod ops;
+mod parse;
+mod print;
 mod rewrite;
 pub mod source;
+mod verify;
 
 pub use define::define;
 pub use error::Error;
@@ -22,4 +25,6 @@ pub use fold::fold_constants;
 pub use graph::{Graph, Node, Value, ValueId};
 pub use import::import;
 pub use operator::Operator;
+pub use parse::{parse, parse_graph, parse_with};
 pub use rewrite::remove_unread;
+pub use verify::verify;
