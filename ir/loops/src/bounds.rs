@@ -38,7 +38,11 @@ impl Bounds {
         let mut bounds =
             Bounds { open: vec![], ranges: vec![(-FAR, FAR); variables], guards: vec![], empty: false };
         for (position, &extent) in counters.iter().enumerate() {
-            bounds.open(LoopId(position as u32), vec![Index::constant(0)], vec![Index::constant(extent as i64 - 1)]);
+            bounds.open(
+                LoopId(position as u32),
+                vec![Index::constant(0)],
+                vec![Index::constant(extent as i64 - 1)],
+            );
         }
         bounds
     }
@@ -177,9 +181,11 @@ mod tests {
 
     #[test]
     fn bounds_that_follow_an_outer_variable_keep_padding_inside() {
-        let bounds = Bounds::new(2, &[])
-            .inside(&nest(0, vec![0.into()], vec![25.into()]))
-            .inside(&nest(1, vec![0.into(), v(0) * -2 + 4], vec![10.into(), v(0) * -2 + 53]));
+        let bounds = Bounds::new(2, &[]).inside(&nest(0, vec![0.into()], vec![25.into()])).inside(&nest(
+            1,
+            vec![0.into(), v(0) * -2 + 4],
+            vec![10.into(), v(0) * -2 + 53],
+        ));
         assert_eq!(bounds.range(&(v(0) * 2 + v(1) - 4)), Some((0, 48)));
         assert_eq!(bounds.ranges(), [(0, 24), (0, 9)]);
     }

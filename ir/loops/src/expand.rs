@@ -62,7 +62,9 @@ impl Expansion<'_> {
         };
         let bounds = (constants(&nest.lower), constants(&nest.upper));
         let (Some(lower), Some(upper)) = bounds else {
-            return Err(self.error(format!("loop `{}` is unrolled, but its bounds vary", self.name(nest.variable))));
+            return Err(
+                self.error(format!("loop `{}` is unrolled, but its bounds vary", self.name(nest.variable)))
+            );
         };
         let (first, end) = (lower.into_iter().max().unwrap_or(0), upper.into_iter().min().unwrap_or(0));
         for value in (first..end).step_by(nest.step.max(1)) {
@@ -102,15 +104,23 @@ impl Expansion<'_> {
 /// Comparisons of constant indices, and what hangs on them, are decided.
 fn decide(node: Expr) -> Expr {
     match &node {
-        Expr::Binary(operation, a, b) if operation.is_comparison() => match (as_constant(a), as_constant(b)) {
-            (Some(a), Some(b)) => Expr::Literal(DType::Bool, arithmetic::binary(*operation, DType::I64, a, b)),
-            _ => node,
-        },
+        Expr::Binary(operation, a, b) if operation.is_comparison() => {
+            match (as_constant(a), as_constant(b)) {
+                (Some(a), Some(b)) => {
+                    Expr::Literal(DType::Bool, arithmetic::binary(*operation, DType::I64, a, b))
+                }
+                _ => node,
+            }
+        }
         Expr::Binary(operation @ (Binary::And | Binary::Or), a, b) => {
             let neutral = i64::from(*operation == Binary::And);
             match (&**a, &**b) {
                 (Expr::Literal(DType::Bool, truth), other) | (other, Expr::Literal(DType::Bool, truth)) => {
-                    if truth.as_i64() == neutral { other.clone() } else { Expr::Literal(DType::Bool, *truth) }
+                    if truth.as_i64() == neutral {
+                        other.clone()
+                    } else {
+                        Expr::Literal(DType::Bool, *truth)
+                    }
                 }
                 _ => node,
             }

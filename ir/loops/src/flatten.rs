@@ -8,7 +8,8 @@ use nablac_index::{Index, row_major_strides};
 /// included: `J*(m / J) + m % J` is `m`.
 pub fn flatten(at: &[Index], shape: &[usize], ranges: &[(i64, i64)]) -> Index {
     let strides = row_major_strides(shape);
-    let sum = at.iter().zip(strides).fold(Index::default(), |sum, (index, stride)| sum + index.clone() * stride);
+    let sum =
+        at.iter().zip(strides).fold(Index::default(), |sum, (index, stride)| sum + index.clone() * stride);
     sum.simplify_in(ranges)
 }
 
@@ -23,7 +24,10 @@ mod tests {
 
     #[test]
     fn strides_are_row_major() {
-        assert_eq!(flatten(&[v(0), v(1), v(2) + 1], &[2, 3, 4], &[(0, 1), (0, 2), (0, 2)]), v(0) * 12 + v(1) * 4 + v(2) + 1);
+        assert_eq!(
+            flatten(&[v(0), v(1), v(2) + 1], &[2, 3, 4], &[(0, 1), (0, 2), (0, 2)]),
+            v(0) * 12 + v(1) * 4 + v(2) + 1
+        );
     }
 
     #[test]

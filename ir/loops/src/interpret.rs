@@ -72,7 +72,9 @@ impl Memory {
                     let begin = memory.bytes.len() - array.bytes().len();
                     memory.bytes[begin..].copy_from_slice(array.bytes());
                 }
-                (_, Some(begin)) => memory.cells.push(Cells { dtype: buffer.dtype, begin, length: buffer.len() }),
+                (_, Some(begin)) => {
+                    memory.cells.push(Cells { dtype: buffer.dtype, begin, length: buffer.len() })
+                }
                 (_, None) => memory.append(buffer.dtype, buffer.len()),
             }
         }

@@ -60,7 +60,12 @@ pub fn parse_program(lexer: &mut Lexer, constants: &BTreeMap<String, Array>) -> 
 }
 
 fn parse_buffer(lexer: &mut Lexer, constants: &BTreeMap<String, Array>) -> Result<Option<Buffer>, Error> {
-    let roles = [("input", Some(Role::Input)), ("output", Some(Role::Output)), ("local", Some(Role::Local)), ("const", None)];
+    let roles = [
+        ("input", Some(Role::Input)),
+        ("output", Some(Role::Output)),
+        ("local", Some(Role::Local)),
+        ("const", None),
+    ];
     let Some((_, role)) = roles.into_iter().find(|(word, _)| lexer.take_word(word)) else { return Ok(None) };
     let (name, dtype, shape) = parse_declaration(lexer, "the buffer's name")?;
     let role = match role {
@@ -175,7 +180,8 @@ impl Lines<'_> {
     /// Names as they are seen here. A loop that is closed has none.
     fn scope(&self) -> Scope<'_> {
         let scope: Scope = self.program.scope(&self.kernel);
-        let loops = scope.loops.iter().zip(&self.visible).map(|(name, visible)| if *visible { *name } else { "" });
+        let loops =
+            scope.loops.iter().zip(&self.visible).map(|(name, visible)| if *visible { *name } else { "" });
         let tensors: Vec<Element> = scope.tensors.clone();
         Scope { loops: loops.collect(), tensors }
     }

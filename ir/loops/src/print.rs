@@ -130,7 +130,8 @@ fn for_text(scope: &Scope, nest: &For) -> String {
         let texts: Vec<String> = bounds.iter().map(|bound| scope.index_text(bound)).collect();
         if let [one] = &texts[..] { one.clone() } else { format!("{function}({})", texts.join(", ")) }
     };
-    let name = scope.loops.get(nest.variable.0 as usize).map_or(String::new(), |name| name_text(name, KEYWORDS));
+    let name =
+        scope.loops.get(nest.variable.0 as usize).map_or(String::new(), |name| name_text(name, KEYWORDS));
     let step = if nest.step == 1 { String::new() } else { format!(" step {}", nest.step) };
     let kind = match nest.kind {
         Kind::Serial => "",

@@ -35,7 +35,8 @@ pub fn verify(program: &Program) -> Result<(), Error> {
 
 fn verify_buffer(program: &Program, buffer: &Buffer) -> Result<(), String> {
     let elements = buffer.shape.iter().try_fold(1usize, |n, &extent| n.checked_mul(extent));
-    let bytes = elements.and_then(|n| n.checked_mul(buffer.dtype.bytes())).ok_or("is larger than any memory")?;
+    let bytes =
+        elements.and_then(|n| n.checked_mul(buffer.dtype.bytes())).ok_or("is larger than any memory")?;
     if let Role::Constant(array) = &buffer.role
         && (array.dtype(), array.shape()) != (buffer.dtype, &buffer.shape[..])
     {
@@ -67,7 +68,8 @@ impl<'a> Checker<'a> {
                 let place = "a branch";
                 let buffer = self.buffer(*condition, place)?;
                 if buffer.dtype != DType::Bool || buffer.len() != 1 {
-                    let problem = format!("`{}` is {}{:?}, not one boolean", buffer.name, buffer.dtype, buffer.shape);
+                    let problem =
+                        format!("`{}` is {}{:?}, not one boolean", buffer.name, buffer.dtype, buffer.shape);
                     return Err(Error::invalid(place, problem));
                 }
                 self.require_written(*condition, place)?;
@@ -153,7 +155,10 @@ impl<'a> Checker<'a> {
         for id in &writes {
             let buffer = self.program.buffer(*id);
             if matches!(buffer.role, Role::Input | Role::Constant(_)) {
-                return Err(Error::invalid(place, format!("`{}` is given and can't be written", buffer.name)));
+                return Err(Error::invalid(
+                    place,
+                    format!("`{}` is given and can't be written", buffer.name),
+                ));
             }
         }
         for id in kernel.reads(buffers).into_iter().filter(|id| !writes.contains(id)) {

@@ -83,7 +83,10 @@ impl Checker<'_> {
                 self.body(body, &bounds.given(condition))
             }
             Statement::Store { target, at, reduce, value } => {
-                self.known(value.accesses().iter().map(|access| access.tensor).chain([*target]), &self.place("a store"))?;
+                self.known(
+                    value.accesses().iter().map(|access| access.tensor).chain([*target]),
+                    &self.place("a store"),
+                )?;
                 let place = self.place(&store_text(&self.scope, statement));
                 let range = |index: &Index| self.range(index, bounds);
                 let rules = Rules { scope: &self.scope, place: &place, range: &range };
@@ -117,7 +120,9 @@ impl Checker<'_> {
     /// Ids name something.
     fn known(&self, ids: impl Iterator<Item = TensorId>, place: &str) -> Result<(), Error> {
         for id in ids {
-            self.require((id.0 as usize) < self.scope.tensors.len(), place, || format!("there is no buffer {}", id.0))?;
+            self.require((id.0 as usize) < self.scope.tensors.len(), place, || {
+                format!("there is no buffer {}", id.0)
+            })?;
         }
         Ok(())
     }
