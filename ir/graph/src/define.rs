@@ -40,11 +40,17 @@ pub fn define_region(
     builder: &mut Builder,
     inputs: &[TensorId],
 ) -> Result<Vec<TensorId>, Error> {
+    if inputs.len() != region.inputs.len() {
+        let problem = format!("it has {} inputs, but is given {}", region.inputs.len(), inputs.len());
+        return Err(Error::Invalid { place: format!("subgraph `{}`", region.name), problem });
+    }
     let mut tensors: Vec<Option<TensorId>> = vec![None; region.values.len()];
     for (&id, &tensor) in region.inputs.iter().zip(inputs) {
         tensors[id.0 as usize] = Some(tensor);
     }
+    let (label, prefix) = builder.label();
     define_nodes(region, builder, &mut tensors)?;
+    builder.set_label(&label, &prefix);
     Ok(region.outputs.iter().map(|&id| tensor_of(region, builder, &mut tensors, id)).collect())
 }
 

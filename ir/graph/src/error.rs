@@ -48,11 +48,27 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether all that is wrong is that something is not supported.
+    pub fn is_unsupported(&self) -> bool {
+        match self {
+            Error::Unsupported { .. } => true,
+            Error::Several(errors) => errors.iter().all(Error::is_unsupported),
+            _ => false,
+        }
+    }
+
+    fn parts(self) -> Vec<Error> {
+        match self {
+            Error::Several(errors) => errors,
+            error => vec![error],
+        }
+    }
+
     /// One error for many; a single one stays itself.
     pub fn several(mut errors: Vec<Error>) -> Error {
         match errors.len() {
             1 => errors.remove(0),
-            _ => Error::Several(errors),
+            _ => Error::Several(errors.into_iter().flat_map(Error::parts).collect()),
         }
     }
 }

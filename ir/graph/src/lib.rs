@@ -26,5 +26,5 @@ pub use graph::{Graph, Node, Value, ValueId};
 pub use import::import;
 pub use operator::Operator;
 pub use parse::{parse, parse_graph, parse_with};
-pub use rewrite::remove_unread;
+pub use rewrite::{remove_unread, resolve_branches};
 pub use verify::verify;

@@ -20,7 +20,7 @@ pub struct Bounds {
     ranges: Vec<(i64, i64)>,
     /// Indices that are known not to be negative.
     guards: Vec<Index>,
-    /// Whether some loop around has no iteration.
+    /// Whether nothing runs here: a loop around has no iteration, or a condition never holds.
     empty: bool,
 }
 
@@ -50,7 +50,13 @@ impl Bounds {
     /// Inside of a loop.
     pub fn inside(&self, nest: &For) -> Bounds {
         let mut bounds = self.clone();
-        let last = nest.upper.iter().map(|index| index.clone() - 1).collect();
+        let mut last: Vec<Index> = nest.upper.iter().map(|index| index.clone() - 1).collect();
+        if let ([first], [end]) = (&nest.lower[..], &last[..])
+            && let (Some(first), Some(end)) = (first.as_constant(), end.as_constant())
+            && end >= first
+        {
+            last = vec![Index::constant(end - (end - first) % nest.step.max(1) as i64)];
+        }
         bounds.open(nest.variable, nest.lower.clone(), last);
         bounds
     }
@@ -59,6 +65,9 @@ impl Bounds {
     pub fn given(&self, condition: &Expr) -> Bounds {
         let mut bounds = self.clone();
         bounds.learn(condition);
+        // A condition that never holds guards what never runs.
+        let impossible = |guard: &Index| bounds.descend(&-guard.clone()).is_some_and(|low| low > 0);
+        bounds.empty |= bounds.guards.iter().any(impossible);
         bounds
     }
 
@@ -138,13 +147,14 @@ impl Bounds {
         if index.is_affine() {
             return Some(index.clone());
         }
+        // Conditions are left out here: they may hold divisions themselves.
+        let low = |inner: &Index| self.descend(inner);
+        let high = |inner: &Index| self.descend(&-inner.clone()).map(|low| -low);
         index.terms().iter().try_fold(Index::constant(index.offset()), |sum, (atom, factor)| {
             let (low, high) = match atom {
                 Atom::Loop(id) => return Some(sum + Index::of_loop(*id) * *factor),
-                Atom::Div(inner, n) => {
-                    (self.lowest(inner)?.div_euclid(*n), self.highest(inner)?.div_euclid(*n))
-                }
-                Atom::Mod(inner, n) => match (self.lowest(inner), self.highest(inner)) {
+                Atom::Div(inner, n) => (low(inner)?.div_euclid(*n), high(inner)?.div_euclid(*n)),
+                Atom::Mod(inner, n) => match (low(inner), high(inner)) {
                     (Some(low), Some(high)) if low.div_euclid(*n) == high.div_euclid(*n) => {
                         (low.rem_euclid(*n), high.rem_euclid(*n))
                     }

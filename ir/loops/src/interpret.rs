@@ -4,7 +4,7 @@
 //! arena of bytes, so that a wrong plan shows as a wrong result. What expressions give is index notation's matter.
 
 use nablac_index::evaluate::{Affine, Code, Compiler, Elements, OutOfRange, Place};
-use nablac_index::{Array, Binary, DType, Element, Index, Reduce, Scope, TensorId, Value, arithmetic, wrap};
+use nablac_index::{Array, Binary, DType, Element, Index, Reduce, TensorId, Value, arithmetic, wrap};
 
 use crate::error::Error;
 use crate::program::{Kernel, Program, Role, Statement, Step};

@@ -240,7 +240,7 @@ fn value(node: &mut Reader, x: ValueId) -> Result<Option<f64>, Error> {
     if node.has("value") || node.optional(2).is_none() {
         return node.float("value", 0.0).map(Some);
     }
-    let Ok(array) = node.constant(2) else { return Ok(None) };
+    let Some(array) = node.optional(2).and_then(|value| node.known(value)) else { return Ok(None) };
     let exact = array.len() == 1
         && array.dtype() == node.dtype(x)
         && Value::from_f64(array.dtype(), array.get(0).as_f64()) == array.get(0);

@@ -73,36 +73,29 @@ impl Checker<'_> {
                 self.body(&nest.body, &bounds.inside(nest))
             }
             Statement::If { condition, body } => {
-                let place = self.place(&format!("if {}", self.scope.expression_text(condition)));
-                let range = |index: &Index| self.range(index, bounds);
-                let rules = Rules { scope: &self.scope, place: &place, range: &range };
-                self.known(condition.accesses().iter().map(|access| access.tensor), &place)?;
-                let dtype = rules.expression(condition)?;
-                self.require(dtype == DType::Bool, &place, || format!("the condition is {dtype}"))?;
+                self.known(condition.accesses().iter().map(|access| access.tensor), &self.place("if"))?;
+                let place = self.place("if");
                 condition.indices().into_iter().try_for_each(|index| self.open(index, bounds, &place))?;
+                let range = |index: &Index| bounds.range(index);
+                let dtype =
+                    Rules { scope: &self.scope, place: &place, range: &range }.expression(condition)?;
+                self.require(dtype == DType::Bool, &place, || format!("the condition is {dtype}"))?;
                 self.body(body, &bounds.given(condition))
             }
             Statement::Store { target, at, reduce, value } => {
-                self.known(
-                    value.accesses().iter().map(|access| access.tensor).chain([*target]),
-                    &self.place("a store"),
-                )?;
+                let ids = value.accesses().into_iter().map(|access| access.tensor).chain([*target]);
+                self.known(ids, &self.place("a store"))?;
                 let place = self.place(&store_text(&self.scope, statement));
-                let range = |index: &Index| self.range(index, bounds);
-                let rules = Rules { scope: &self.scope, place: &place, range: &range };
                 self.require(*reduce != Reduce::ArgMax, &place, || "`argmax=` is no single store".into())?;
-                let indices = value.indices();
-                indices.into_iter().chain(at).try_for_each(|index| self.open(index, bounds, &place))?;
+                let mut indices = value.indices().into_iter().chain(at);
+                indices.try_for_each(|index| self.open(index, bounds, &place))?;
+                let range = |index: &Index| bounds.range(index);
+                let rules = Rules { scope: &self.scope, place: &place, range: &range };
                 rules.inside(*target, at)?;
                 let dtype = rules.expression(value)?;
                 Ok(rules.store(self.scope.tensor(*target), *reduce, dtype)?)
             }
         })
-    }
-
-    /// An index that no access uses where nothing runs may be anything.
-    fn range(&self, index: &Index, bounds: &Bounds) -> Option<(i64, i64)> {
-        bounds.range(index)
     }
 
     fn nest(&self, nest: &For, bounds: &Bounds) -> Result<(), Error> {
@@ -140,7 +133,7 @@ impl Checker<'_> {
             format!("variable `{}` is out of scope", closed.map_or("", |id| self.name(id)))
         })?;
         self.known(tensors.into_iter(), place)?;
-        let range = |index: &Index| self.range(index, bounds);
+        let range = |index: &Index| bounds.range(index);
         Ok(Rules { scope: &self.scope, place, range: &range }.index(index)?)
     }
 

@@ -1,0 +1,36 @@
+//! What holds of every program that is lowered: the nests verify, compute the same values, also when buffers share an
+//! arena, and their text reads back.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../../index/tests/random/mod.rs"]
+mod random;
+
+use nablac_index::{assign_layouts, simplify};
+use nablac_loops::{Capacity, lower, parse_with, plan, run, verify};
+
+const PROGRAMS: u64 = 3000;
+
+#[test]
+fn lowering_and_planning_keep_values() {
+    for seed in 0..PROGRAMS {
+        let (source, inputs) = random::program(seed);
+        let capacity = Capacity { float_registers: [4, 16, 32][seed as usize % 3] };
+        let expected = nablac_index::run(&source, &inputs).unwrap();
+        let program = if seed % 2 == 0 { source.clone() } else { assign_layouts(simplify(source.clone())) };
+        let lowered = lower(&program, capacity);
+        let planned = plan(lowered.clone());
+        for (stage, nests) in [("lower", lowered), ("plan", planned)] {
+            verify(&nests).unwrap_or_else(|e| panic!("seed {seed} {stage}: {e}\n{program}\n{nests}"));
+            let found = run(&nests, &inputs)
+                .unwrap_or_else(|e| panic!("seed {seed} {stage}: {e}\n{program}\n{nests}"));
+            let same = expected.iter().zip(&found).all(|(a, b)| {
+                a.shape() == b.shape()
+                    && a.values().zip(b.values()).all(|(x, y)| x.as_f64() == y.as_f64() || x == y)
+            });
+            assert!(same, "seed {seed} {stage}\n{program}\n{nests}\n{expected:?}\n{found:?}");
+            let read = parse_with(&nests.to_string(), &nests.constants()).unwrap();
+            assert_eq!(read, nests, "seed {seed} {stage}\n{nests}");
+        }
+    }
+}
