@@ -44,6 +44,12 @@ pub fn import(model: &SourceModel, options: &Options) -> Result<Graph, Error> {
     Ok(remove_unread(name_outputs(graph, &names)))
 }
 
+/// What a value is called in texts. Converters to TFLite join the names of all nodes that they fused into one by `;`, the
+/// result's first.
+fn legible(name: &str) -> &str {
+    name.split(';').find(|part| !part.is_empty()).unwrap_or(name)
+}
+
 /// The entry whose spelling fits a node.
 fn entry_of(node: &SourceNode) -> Option<&'static Entry> {
     let fits = |entry: &&Entry| {
@@ -156,7 +162,7 @@ impl<'a> Scope<'a> {
     }
 
     fn add_constant(&mut self, name: &str, array: Array) -> ValueId {
-        let id = self.graph.add_constant(name, array);
+        let id = self.graph.add_constant(legible(name), array);
         self.names.insert(name.into(), id);
         id
     }
@@ -193,8 +199,8 @@ impl<'a> Scope<'a> {
         {
             // A value made by this node takes the model's name for it; one that only passes through keeps its own.
             let fresh = id.0 as usize >= first && !outputs[..position].contains(&id);
-            if fresh && !self.graph.values().any(|(_, v)| v.name == *name) {
-                self.graph.values[id.0 as usize].name = name.clone();
+            if fresh && !self.graph.values().any(|(_, v)| v.name == legible(name)) {
+                self.graph.values[id.0 as usize].name = legible(name).into();
             }
             self.names.insert(name.clone(), id);
         }
