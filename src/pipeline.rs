@@ -106,7 +106,7 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
 
     begin(Stage::Lower);
     let capacity = Capacity { float_registers: options.machine.registers.float as usize };
-    let nests = nablac_loops::lower(&program, capacity).map_err(|e| broken(Stage::Lower, e))?;
+    let nests = nablac_loops::lower(&program, capacity);
     verify_loops(Stage::Lower, &nests)?;
     if options.after == Stage::Lower {
         return Ok(Form::Loops(nests));
