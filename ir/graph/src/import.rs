@@ -10,7 +10,7 @@ use nablac_index::{Array, DType, Value};
 use crate::error::Error;
 use crate::graph::{Graph, ValueId};
 use crate::operator::Entry;
-use crate::ops::TABLE;
+use crate::ops::entries;
 use crate::source::{SourceDim, SourceModel, SourceNode, SourceQuantization, SourceTensor};
 
 mod reader;
@@ -48,15 +48,14 @@ fn entry_of(node: &SourceNode) -> Option<&'static Entry> {
             .iter()
             .any(|s| s.framework == node.framework && s.name == node.operator && s.since <= node.version)
     };
-    TABLE.iter().find(fits)
+    entries().find(fits)
 }
 
 /// Adds an error for every node that no operator's file spells, also in subgraphs.
 fn find_unknown(model: &SourceModel, unknown: &mut Vec<Error>) {
     for node in &model.nodes {
         if entry_of(node).is_none() {
-            let known = TABLE
-                .iter()
+            let known = entries()
                 .flat_map(|e| e.spellings)
                 .find(|s| s.framework == node.framework && s.name == node.operator);
             let reason = match known {

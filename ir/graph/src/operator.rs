@@ -77,7 +77,7 @@ pub struct Definition<'a> {
     pub regions: &'a [Graph],
 }
 
-impl Definition<'_> {
+impl<'a> Definition<'a> {
     /// Input `position`, which the operator can't do without.
     pub fn input(&self, position: usize) -> Result<TensorId, Error> {
         self.optional(position).ok_or_else(|| self.malformed(format!("input {position} is missing")))
@@ -91,6 +91,11 @@ impl Definition<'_> {
     /// All inputs.
     pub fn inputs(&self) -> &[Option<TensorId>] {
         &self.inputs
+    }
+
+    /// Subgraph `position`.
+    pub fn region(&self, position: usize) -> Result<&'a Graph, Error> {
+        self.regions.get(position).ok_or_else(|| self.malformed(format!("subgraph {position} is missing")))
     }
 
     /// The shape of a tensor.
@@ -115,6 +120,13 @@ impl Definition<'_> {
         let y = self.builder.map("", dtype, &shape, |at| body(Expr::read(x, at)));
         self.output(y);
         Ok(())
+    }
+
+    /// `map` for functions of real numbers: the input's type must be a float.
+    pub fn map_real(&mut self, body: impl FnOnce(Expr) -> Expr) -> Result<(), Error> {
+        let dtype = self.dtype(self.input(0)?);
+        self.require(dtype.is_float(), || format!("it is a function of real numbers, not of {dtype}"))?;
+        self.map(body)
     }
 
     /// `y[at] reduce body` as the operator's next output; see `Builder::emit`.
@@ -189,3 +201,14 @@ macro_rules! operators { ($($module:ident :: $Name:ident),* $(,)?) => {
     $(impl From<$Name> for Operator { fn from(operator: $Name) -> Operator { Operator::$Name(operator) } })*
 } }
 pub(crate) use operators;
+
+/// Expands the list of compositions to modules and the table of their entries. A composition is a framework's operator that
+/// is made of other operators: its file has spellings and an import, and nothing is defined twice.
+macro_rules! compositions { ($($module:ident),* $(,)?) => {
+    $(mod $module;)*
+
+    /// Every composition, in the order of the list.
+    pub const COMPOSITIONS: &[Entry] =
+        &[$(Entry { name: stringify!($module), spellings: $module::SPELLINGS, import: $module::import }),*];
+} }
+pub(crate) use compositions;

@@ -21,7 +21,13 @@ pub struct Builder {
 }
 
 /// The names of loops whose meaning is only a position.
-const AXES: [&str; 12] = ["i", "j", "k", "l", "m", "n", "p", "q", "r", "s", "t", "u"];
+const AXES: [&str; MAX_RANK] = [
+    "i", "j", "k", "l", "m", "n", "p", "q", "r", "s", "t", "u", "v", "w", "x", "y", "z", "a", "b", "c", "d",
+    "e", "f", "g", "h", "o",
+];
+
+/// The most dimensions of a tensor whose loops are named by position.
+pub const MAX_RANK: usize = 26;
 
 /// A row of loops named by position: `i`, `j`, `k`, …
 pub fn axes(shape: &[usize]) -> Vec<(&'static str, usize)> {

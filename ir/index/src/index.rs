@@ -130,20 +130,17 @@ impl Index {
     /// `simplify` where loop `l` runs from `ranges[l].0` to `ranges[l].1`, both included.
     pub fn simplify_in(&self, ranges: &[(i64, i64)]) -> Index {
         let mut sum = self.rebuild(&|atom| atom.simplify_in(ranges));
-        while let Some(joined) = sum.rejoin() {
+        while let Some(joined) = sum.rejoin(ranges) {
             sum = joined;
         }
         sum
     }
 
     /// Finds `c*n*(e/n) + c*(e%n)` and makes it `c*e`.
-    fn rejoin(&self) -> Option<Index> {
+    fn rejoin(&self, ranges: &[(i64, i64)]) -> Option<Index> {
         for (atom, factor) in &self.terms {
             let Atom::Mod(inner, n) = atom else { continue };
-            let quotient = match &inner.terms[..] {
-                [(Atom::Div(deeper, m), 1)] if inner.constant == 0 => Index::clone(deeper) / (m * n),
-                _ => Index::clone(inner) / *n,
-            };
+            let quotient = quotient(inner, *n, ranges);
             let whole = quotient.clone() * (factor * n);
             let covered = whole.terms.iter().all(|(a, c)| {
                 self.terms.iter().any(|(b, d)| a == b && d.signum() == c.signum() && d.abs() >= c.abs())

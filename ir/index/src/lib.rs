@@ -21,7 +21,7 @@ mod scope;
 mod verify;
 
 pub use array::{Array, elements};
-pub use build::{Builder, axes};
+pub use build::{Builder, MAX_RANK, axes};
 pub use dtype::{DType, Kind, Value, wrap};
 pub use error::Error;
 pub use evaluate::row_major_strides;

@@ -50,7 +50,13 @@ impl Bounds {
     /// Inside of a loop.
     pub fn inside(&self, nest: &For) -> Bounds {
         let mut bounds = self.clone();
-        let last = nest.upper.iter().map(|index| index.clone() - 1).collect();
+        let mut last: Vec<Index> = nest.upper.iter().map(|index| index.clone() - 1).collect();
+        if let ([first], [end]) = (&nest.lower[..], &last[..])
+            && let (Some(first), Some(end)) = (first.as_constant(), end.as_constant())
+            && end >= first
+        {
+            last = vec![Index::constant(end - (end - first) % nest.step.max(1) as i64)];
+        }
         bounds.open(nest.variable, nest.lower.clone(), last);
         bounds
     }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use nablac_index::{Array, DType, Value};
-use nablac_loops::{Capacity, lower, number_variables, parse_with, plan, run, verify};
+use nablac_loops::{Capacity, lower, parse_with, plan, run, verify};
 
 /// Lowers and plans a program of index notation, runs both forms, and compares: exactly, as the order of sums is the same.
 fn check(text: &str) {
@@ -25,7 +25,7 @@ fn check(text: &str) {
         })
         .collect();
     let expected = nablac_index::run(&law, &inputs).unwrap();
-    let lowered = number_variables(lower(&law, Capacity { float_registers: 16 }).unwrap());
+    let lowered = lower(&law, Capacity { float_registers: 16 });
     for program in [lowered.clone(), plan(lowered)] {
         verify(&program).unwrap_or_else(|error| panic!("{error}\n{program}"));
         assert_eq!(parse_with(&program.to_string(), &program.constants()).unwrap(), program, "{program}");

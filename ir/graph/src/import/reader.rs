@@ -1,6 +1,6 @@
 //! How an operator's file reads a framework's node, and adds nodes to the graph.
 
-use nablac_index::{Array, DType};
+use nablac_index::{Array, DType, Value};
 
 use crate::error::Error;
 use crate::fold;
@@ -154,6 +154,38 @@ impl<'r, 's> Reader<'r, 's> {
         self.malformed(format!("attribute `{name}` is not {expected}"))
     }
 
+    /// A list of integers that newer operator sets give as constant input `position`, and older ones as an attribute.
+    pub fn list(&mut self, name: &str, position: usize) -> Result<Option<Vec<i64>>, Error> {
+        match self.attribute(name) {
+            Some(SourceAttribute::Int(value)) => Ok(Some(vec![*value])),
+            Some(_) => self.ints(name),
+            None => Ok(self.optional_constant(position)?.map(|array| array.to_i64())),
+        }
+    }
+
+    /// `axis` counted from the front, where a negative one counts from behind.
+    pub fn axis(&self, axis: i64, rank: usize) -> Result<usize, Error> {
+        let from_front = if axis < 0 { axis.saturating_add(rank as i64) } else { axis };
+        usize::try_from(from_front)
+            .ok()
+            .filter(|&axis| axis < rank)
+            .ok_or_else(|| self.malformed(format!("axis {axis} of {rank}")))
+    }
+
+    /// `axis` of each; an axis that occurs twice is an error.
+    pub fn axes(&self, axes: &[i64], rank: usize) -> Result<Vec<usize>, Error> {
+        let axes = axes.iter().map(|&axis| self.axis(axis, rank)).collect::<Result<Vec<_>, _>>()?;
+        match axes.iter().enumerate().any(|(position, axis)| axes[..position].contains(axis)) {
+            true => Err(self.malformed(format!("axes {axes:?} are not distinct"))),
+            false => Ok(axes),
+        }
+    }
+
+    /// The element type of output `position`, where the file says it.
+    pub fn output_dtype(&self, position: usize) -> Option<DType> {
+        self.node.outputs.get(position).and_then(|name| self.model.dtypes.get(name)).copied()
+    }
+
     /// Adds a node with optional inputs left out; gives all its outputs.
     pub fn add_with(
         &mut self,
@@ -177,6 +209,11 @@ impl<'r, 's> Reader<'r, 's> {
     pub fn add_constant(&mut self, name: &str, array: Array) -> ValueId {
         let name = format!("{}.{name}", self.node.name);
         self.scope.graph.add_constant(&name, array)
+    }
+
+    /// Adds a constant of one element and no dimension.
+    pub fn add_scalar(&mut self, name: &str, dtype: DType, x: f64) -> ValueId {
+        self.add_constant(name, Array::from_values(dtype, &[], [Value::from_f64(dtype, x)]))
     }
 
     /// The whole import of most operators: one node that reads what the framework's node reads.

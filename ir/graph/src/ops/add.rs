@@ -17,7 +17,8 @@ impl Operation for Add {
     const SPELLINGS: &'static [Spelling] = &[onnx("Add", 7), tflite("ADD"), aten("add.Tensor")];
 
     fn import(node: &mut Reader) -> Result<Vec<ValueId>, Error> {
-        let y = node.same(Add {})?[0];
+        let operands = broadcast::scaled(node)?;
+        let y = node.add(Add {}, &operands)?;
         Ok(vec![activation::fused(node, y)?])
     }
 

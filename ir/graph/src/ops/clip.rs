@@ -1,6 +1,6 @@
 //! `y[…] = min(max(x[…], low), high)`
 
-use nablac_index::{Array, Expr, Value};
+use nablac_index::Expr;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -49,8 +49,6 @@ impl Operation for Clip {
 /// Adds a node that limits `x` to `low..=high`.
 pub(super) fn clip(node: &mut Reader, x: ValueId, low: f64, high: f64) -> Result<ValueId, Error> {
     let dtype = node.dtype(x);
-    let [low, high] = [("low", low), ("high", high)].map(|(name, bound)| {
-        node.add_constant(name, Array::from_values(dtype, &[], [Value::from_f64(dtype, bound)]))
-    });
+    let [low, high] = [("low", low), ("high", high)].map(|(name, bound)| node.add_scalar(name, dtype, bound));
     node.add(Clip {}, &[x, low, high])
 }

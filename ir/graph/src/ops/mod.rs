@@ -1,14 +1,63 @@
 //! The operators, one file each. Adding one: write `NAME.rs`, add one line to the list.
 
 use crate::error::Error;
-use crate::operator::{Definition, Entry, Operation, operators};
+use crate::operator::{Definition, Entry, Operation, compositions, operators};
 
 mod activation;
+mod attribute;
 mod broadcast;
 
 operators! {
+    abs::Abs,
     add::Add,
+    cast::Cast,
     clip::Clip,
+    concat::Concat,
+    div::Div,
+    elu::Elu,
+    erf::Erf,
+    exp::Exp,
+    expand::Expand,
+    fill::Fill,
+    gather::Gather,
+    gelu::Gelu,
+    hard_sigmoid::HardSigmoid,
+    hard_swish::HardSwish,
+    leaky_relu::LeakyRelu,
+    log::Log,
+    max::Max,
+    min::Min,
+    mul::Mul,
+    neg::Neg,
+    pad::Pad,
+    pow::Pow,
+    prelu::PRelu,
     relu::Relu,
+    reshape::Reshape,
+    sigmoid::Sigmoid,
+    slice::Slice,
+    sqrt::Sqrt,
+    sub::Sub,
     tanh::Tanh,
+    tile::Tile,
+    transpose::Transpose,
+}
+
+compositions! {
+    constant,
+    flatten,
+    identity,
+    pack,
+    range,
+    shape,
+    split,
+    squeeze,
+    strided_slice,
+    unpack,
+    unsqueeze,
+}
+
+/// The entries of all operators and compositions: every spelling that an import understands.
+pub fn entries() -> impl Iterator<Item = &'static Entry> {
+    TABLE.iter().chain(COMPOSITIONS)
 }

@@ -1,7 +1,7 @@
 //! An output that is only a copy of a local tensor takes its place.
 
 use crate::expression::{Access, Expr};
-use crate::program::{LoopId, Program, Reduce, Role, Statement, Step, TensorId};
+use crate::program::{Program, Reduce, Role, Statement, Step, TensorId};
 
 use super::dead::rename_tensors;
 
@@ -26,13 +26,9 @@ fn find(program: &Program) -> Option<(usize, TensorId, TensorId)> {
     })
 }
 
-/// The tensor that a statement copies whole, element for element.
+/// The tensor that a statement copies whole: the statement covers its output, which is read and written at the same place.
 fn copied(program: &Program, statement: &Statement) -> Option<TensorId> {
     let Expr::Read(Access { tensor, at, outside: None }) = &statement.body else { return None };
-    let in_order =
-        statement.at.iter().enumerate().all(|(d, index)| index.as_loop() == Some(LoopId(d as u32)));
-    let one = |at: &[crate::index::Index]| at.iter().all(|i| i.as_constant() == Some(0));
-    let whole = *at == statement.at && (in_order || one(at));
     let alike = program.shape(*tensor) == program.shape(statement.out);
-    (statement.reduce == Reduce::Set && whole && alike).then_some(*tensor)
+    (statement.reduce == Reduce::Set && *at == statement.at && alike).then_some(*tensor)
 }

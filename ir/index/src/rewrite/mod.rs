@@ -13,6 +13,7 @@ mod fold;
 mod inline;
 mod layout;
 mod split;
+mod unit;
 
 pub use algebra::simplify_expressions;
 pub use copies::remove_copies;
@@ -21,6 +22,7 @@ pub use fold::fold_constants;
 pub use inline::{inline_maps, inline_views};
 pub use layout::{assign_layouts, reorder_dimensions};
 pub use split::split_loops;
+pub use unit::drop_unit_loops;
 
 /// Constants folded, views and maps inlined into their readers, copies removed, and what nobody reads dropped; repeated until
 /// nothing changes.
@@ -29,6 +31,7 @@ pub fn simplify(program: Program) -> Program {
     loop {
         let before = program.clone();
         program = simplify_expressions(program);
+        program = drop_unit_loops(program);
         program = fold_constants(program);
         program = inline_views(program);
         program = inline_maps(program);

@@ -156,9 +156,14 @@ fn last_of(
     let same = accesses.len() == reader.reads().iter().filter(|r| **r == main.out).count()
         && accesses.iter().all(|a| a.at == first.at);
     let loops = plain_loops(&first.at, reader, depth)?;
-    let whole = (0..reader.loops.len())
+    let all = (0..reader.loops.len())
         .all(|l| reader.loops[l].extent == 1 || loops.contains(&LoopId((depth + l) as u32)));
-    (only && same && whole && at > position && !taken[at] && reader.reduce == Reduce::Set).then_some(at)
+    let whole = first.at.iter().zip(program.shape(main.out)).all(|(index, &extent)| match index.as_loop() {
+        Some(id) => reader.loops[id.0 as usize - depth].extent == extent,
+        None => extent == 1,
+    });
+    (only && same && all && whole && at > position && !taken[at] && reader.reduce == Reduce::Set)
+        .then_some(at)
 }
 
 /// The loops of `at`, if it consists of distinct loops of the statement, and of zeros.

@@ -5,7 +5,7 @@
 
 use nablac_index::{Program as IndexProgram, Role as IndexRole, Step as IndexStep, TensorId};
 
-use crate::error::Error;
+use crate::number::number_variables;
 use crate::program::{Buffer, Program, Role, Step};
 
 mod compact;
@@ -25,7 +25,7 @@ pub struct Capacity {
 }
 
 /// The loop nests that compute a program. Buffers have no place in the arena yet: that is `plan`'s.
-pub fn lower(program: &IndexProgram, capacity: Capacity) -> Result<Program, Error> {
+pub fn lower(program: &IndexProgram, capacity: Capacity) -> Program {
     let program = order::order_constants(program.clone(), capacity);
     let buffers = program.tensors.iter().map(|tensor| Buffer {
         name: tensor.name.clone(),
@@ -42,12 +42,8 @@ pub fn lower(program: &IndexProgram, capacity: Capacity) -> Result<Program, Erro
     let mut lowering =
         Lowering { program: &program, capacity, counters: vec![], begun: vec![], names: vec![] };
     let steps = lowering.steps(&program.steps);
-    Ok(compact::compact(Program {
-        name: program.name.clone(),
-        buffers: buffers.collect(),
-        steps,
-        arena_bytes: 0,
-    }))
+    let lowered = Program { name: program.name.clone(), buffers: buffers.collect(), steps, arena_bytes: 0 };
+    number_variables(compact::compact(lowered))
 }
 
 /// What goes from one nest to the next while a program is lowered.

@@ -1,0 +1,26 @@
+//! `y[…] = e^x[…]`
+
+use nablac_index::Unary;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::graph::ValueId;
+use crate::import::Reader;
+use crate::operator::{Definition, Operation, Spelling, aten, onnx, tflite};
+
+/// Exponential function.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Exp {}
+
+impl Operation for Exp {
+    const NAME: &'static str = "exp";
+    const SPELLINGS: &'static [Spelling] = &[onnx("Exp", 6), tflite("EXP"), aten("exp.default")];
+
+    fn import(node: &mut Reader) -> Result<Vec<ValueId>, Error> {
+        node.same(Exp {})
+    }
+
+    fn define(&self, definition: &mut Definition) -> Result<(), Error> {
+        definition.map_real(|x| x.unary(Unary::Exp))
+    }
+}
