@@ -71,6 +71,19 @@ fn every_form_of_the_language() {
 }
 
 #[test]
+fn channels_in_groups_are_written_once_each() {
+    let grouped = |extents: &str| {
+        let text =
+            format!("program p {{ output y: f32[3000000, 6] y[i, 3g + m] = 1.0 for i:3000000 {extents} }}");
+        verify(&parse(&text).unwrap())
+    };
+    assert_eq!(grouped("g:2 m:3"), Ok(()));
+    assert!(grouped("g:2 m:2").unwrap_err().to_string().contains("12000000 of 18000000"));
+    assert!(grouped("g:1 m:6 l:1").is_ok());
+    assert!(grouped("g:2 m:4").is_err());
+}
+
+#[test]
 fn broken_rules_are_named() {
     let cases = [
         ("y[i] = x[i + 1] for i:3", "index 0 of `x` runs over 1..=3, outside 0..3"),

@@ -3,39 +3,66 @@
 use crate::error::Error;
 use crate::operator::{Definition, Entry, Operation, compositions, operators};
 
+pub use layout::{FilterLayout, Layout};
+pub use max_pool::Indices;
+pub use pool::Pool;
+pub use reduce::Reduction;
+pub use window::Window;
+
 mod activation;
 mod attribute;
 mod broadcast;
+mod convolution;
+mod layout;
+mod pool;
+mod reduce;
+mod window;
 
 operators! {
     abs::Abs,
     add::Add,
+    average_pool::AveragePool,
+    batch_normalization::BatchNormalization,
     cast::Cast,
     clip::Clip,
     concat::Concat,
+    conv::Conv,
+    conv_transpose::ConvTranspose,
     div::Div,
     elu::Elu,
     erf::Erf,
     exp::Exp,
     expand::Expand,
     fill::Fill,
+    fully_connected::FullyConnected,
     gather::Gather,
     gelu::Gelu,
+    gemm::Gemm,
+    global_average_pool::GlobalAveragePool,
+    global_max_pool::GlobalMaxPool,
     hard_sigmoid::HardSigmoid,
     hard_swish::HardSwish,
+    layer_normalization::LayerNormalization,
     leaky_relu::LeakyRelu,
     log::Log,
+    mat_mul::MatMul,
     max::Max,
+    max_pool::MaxPool,
     min::Min,
     mul::Mul,
     neg::Neg,
     pad::Pad,
     pow::Pow,
     prelu::PRelu,
+    reduce_max::ReduceMax,
+    reduce_mean::ReduceMean,
+    reduce_min::ReduceMin,
+    reduce_sum::ReduceSum,
     relu::Relu,
     reshape::Reshape,
     sigmoid::Sigmoid,
     slice::Slice,
+    softmax::Softmax,
     sqrt::Sqrt,
     sub::Sub,
     tanh::Tanh,

@@ -1,9 +1,9 @@
 //! Each element of a tensor written with `=` is written exactly once.
 //!
-//! Owns the proof. Indices `factor*loop + constant` over distinct loops write a product of arithmetic progressions, which is
-//! compared as sets per dimension; anything else is counted element by element, up to a bound.
+//! Owns the proof. Indices that are sums of loops of their own write a product of sets, which are compared per dimension;
+//! anything else is counted element by element, up to a bound.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Error;
 use crate::index::{Atom, Index};
@@ -117,16 +117,24 @@ fn progressions(write: &Write, shape: &[usize]) -> Option<Vec<Vec<bool>>> {
     once.then_some(dimensions)
 }
 
+/// The values of a sum of loops, if no loop occurs elsewhere and no two points give the same value: `3g + m` for `m:3`.
 fn values(index: &Index, extents: &[usize], used: &mut [bool]) -> Option<Vec<i64>> {
-    if let Some(value) = index.as_constant() {
-        return Some(vec![value]);
+    let mut values = vec![index.offset()];
+    for (atom, factor) in index.terms() {
+        let Atom::Loop(id) = atom else { return None };
+        let l = id.0 as usize;
+        if std::mem::replace(&mut used[l], true) || values.len().saturating_mul(extents[l]) > COUNTED_ELEMENTS
+        {
+            return None;
+        }
+        let steps = |value: &i64| {
+            let value = *value;
+            (0..extents[l] as i64).map(move |i| factor * i + value)
+        };
+        values = values.iter().flat_map(steps).collect();
     }
-    let [(Atom::Loop(id), factor)] = index.terms() else { return None };
-    let l = id.0 as usize;
-    if std::mem::replace(&mut used[l], true) {
-        return None;
-    }
-    Some((0..extents[l] as i64).map(|i| factor * i + index.offset()).collect())
+    let distinct: BTreeSet<&i64> = values.iter().collect();
+    (distinct.len() == values.len()).then_some(values)
 }
 
 fn overlap(a: &[Vec<bool>], b: &[Vec<bool>]) -> bool {

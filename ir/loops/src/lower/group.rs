@@ -124,10 +124,10 @@ fn initial_of(
     let initial: Vec<usize> = (0..position)
         .filter(|&p| statements[p].is_some_and(|s| s.out == main.out && s.reduce == Reduce::Set))
         .collect();
-    let plain = |p: usize| statements[p].is_some_and(|s| plain_loops(&s.at, s, depth).is_some());
+    let follows = |p: usize| statements[p].is_some_and(|s| follow(s, &s.at, main, depth).is_some());
     match initial[..] {
         [] if writes == 1 => Some(None),
-        [p] if writes == 2 && plain(p) => Some(Some(p)),
+        [p] if writes == 2 && follows(p) => Some(Some(p)),
         _ => None,
     }
 }
@@ -155,29 +155,58 @@ fn last_of(
     let first = accesses.first()?;
     let same = accesses.len() == reader.reads().iter().filter(|r| **r == main.out).count()
         && accesses.iter().all(|a| a.at == first.at);
-    let loops = plain_loops(&first.at, reader, depth)?;
+    follow(reader, &first.at, main, depth)?;
+    let loops: Vec<LoopId> = first.at.iter().filter_map(Index::as_loop).collect();
     let all = (0..reader.loops.len())
         .all(|l| reader.loops[l].extent == 1 || loops.contains(&LoopId((depth + l) as u32)));
     let whole = first.at.iter().zip(program.shape(main.out)).all(|(index, &extent)| match index.as_loop() {
         Some(id) => reader.loops[id.0 as usize - depth].extent == extent,
-        None => extent == 1,
+        None => extent == 1 && index.as_constant() == Some(0),
     });
     (only && same && all && whole && at > position && !taken[at] && reader.reduce == Reduce::Set)
         .then_some(at)
 }
 
-/// The loops of `at`, if it consists of distinct loops of the statement, and of zeros.
-fn plain_loops(at: &[Index], statement: &Statement, depth: usize) -> Option<Vec<LoopId>> {
-    let mut loops = vec![];
-    for index in at {
-        match index.as_loop() {
-            Some(id) if id.0 as usize >= depth && !loops.contains(&id) => loops.push(id),
-            None if index.as_constant() == Some(0) => {}
-            _ => return None,
+/// The loops of a statement that touches the main statement's tensor at `at`, each as an index over the main statement's loops, when
+/// both are at the same element: a plain loop is the main statement's index there, and `M*g + m` on both sides goes digit by
+/// digit. Loops that `at` does not name are 0.
+pub(super) fn follow(law: &Statement, at: &[Index], main: &Statement, depth: usize) -> Option<Vec<Index>> {
+    let mut values = vec![None; law.loops.len()];
+    for (index, target) in at.iter().zip(&main.at) {
+        let counter = |id: LoopId| (id.0 as usize) < depth;
+        if index == target && index.loops().into_iter().all(counter) {
+            continue;
+        }
+        let pairs: Vec<(LoopId, Index)> = match index.as_loop() {
+            Some(id) => vec![(id, target.clone())],
+            None => {
+                let (own, other) = (digits(index, law, depth)?, digits(target, main, depth)?);
+                let alike = own.iter().map(|d| (d.0, d.1)).eq(other.iter().map(|d| (d.0, d.1)));
+                if !alike || index.offset() != 0 || target.offset() != 0 {
+                    return None;
+                }
+                own.iter().zip(&other).map(|(a, b)| (a.2, Index::of_loop(b.2))).collect()
+            }
+        };
+        for (id, value) in pairs {
+            let own = (id.0 as usize).checked_sub(depth)?;
+            if values[own].replace(value).is_some() {
+                return None;
+            }
         }
     }
-    let all = loops.iter().all(|id| (id.0 as usize) < depth + statement.loops.len());
-    all.then_some(loops)
+    Some(values.into_iter().map(Option::unwrap_or_default).collect())
+}
+
+/// The terms of an affine index as factor, extent and loop, sorted.
+fn digits(index: &Index, statement: &Statement, depth: usize) -> Option<Vec<(i64, usize, LoopId)>> {
+    let digit = |id: LoopId| {
+        let own = (id.0 as usize).checked_sub(depth)?;
+        Some((index.factor(id), statement.loops.get(own)?.extent, id))
+    };
+    let mut digits = index.loops().into_iter().map(digit).collect::<Option<Vec<_>>>()?;
+    digits.sort_unstable();
+    index.is_affine().then_some(digits)
 }
 
 /// Whether a statement combines into memory, so that the memory must hold the identity first.

@@ -380,7 +380,7 @@ impl<'a> Nest<'_, 'a> {
         let element: Vec<Index> = law.at.iter().map(|i| self.index(i, &environment)).collect();
         let first = match r.group.initial {
             Some(initial) => {
-                let own = self.environment_of(initial, &initial.at, &element);
+                let own = self.environment_of(initial, &initial.at, law, &environment);
                 self.expression(&initial.body, &own, &[])
             }
             None => Expr::Literal(dtype, law.reduce.identity(dtype).unwrap_or(nablac_index::Value::Int(0))),
@@ -388,13 +388,13 @@ impl<'a> Nest<'_, 'a> {
         let store = |target, at, reduce, value| Statement::Store { target, at, reduce, value };
         let mut statements = wrap(&tile, vec![store(sum, at.clone(), Reduce::Set, first)]);
         let mut bounded = vec![];
-        statements.extend(self.reduced(r, 0, environment, &tile, &mut bounded, (sum, &at)));
+        statements.extend(self.reduced(r, 0, environment.clone(), &tile, &mut bounded, (sum, &at)));
         let read = Expr::read(sum, at);
         let last = match r.group.last {
             None => store(law.out, element, Reduce::Set, read),
             Some(map) => {
                 let through = map.accesses().into_iter().find(|a| a.tensor == law.out).map(|a| a.at.clone());
-                let own = self.environment_of(map, &through.unwrap_or_default(), &element);
+                let own = self.environment_of(map, &through.unwrap_or_default(), law, &environment);
                 let value = map.body.rewrite(&mut |node| match node {
                     Expr::Read(access) if access.tensor == law.out => read.clone(),
                     other => self.moved(other, &own),
@@ -415,15 +415,10 @@ impl<'a> Nest<'_, 'a> {
         }
     }
 
-    /// The loops of a statement that touches the main statement's tensor at the plain loops `at`, where `element` is touched.
-    fn environment_of(&self, law: &Law, at: &[Index], element: &[Index]) -> Environment {
-        let mut environment: Environment = vec![Some(Index::constant(0)); law.loops.len()];
-        for (index, value) in at.iter().zip(element) {
-            if let Some(own) = index.as_loop().and_then(|id| (id.0 as usize).checked_sub(self.depth)) {
-                environment[own] = Some(value.clone());
-            }
-        }
-        environment
+    /// The loops of a statement of the group that touches the main statement's tensor at `at`.
+    fn environment_of(&self, law: &Law, at: &[Index], main: &Law, environment: &Environment) -> Environment {
+        let values = group::follow(law, at, main, self.depth).unwrap_or_default();
+        values.iter().map(|value| Some(self.index(value, environment))).collect()
     }
 
     /// The reduced loops from `level` on, around the tile of terms.
