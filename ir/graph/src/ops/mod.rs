@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::operator::{Definition, Entry, Operation, compositions, operators};
 
 mod activation;
-mod attribute;
+pub mod attribute;
 mod broadcast;
 mod repetition;
 
