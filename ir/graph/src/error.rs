@@ -39,6 +39,9 @@ pub enum Error {
         /// The dimension's name.
         dimension: String,
     },
+    /// A node asks for more than a limit allows.
+    #[error(transparent)]
+    Limit(#[from] crate::limits::LimitHit),
     /// Several errors, all of them.
     #[error("{}", .0.iter().map(Error::to_string).collect::<Vec<_>>().join("\n"))]
     Several(Vec<Error>),
@@ -48,11 +51,27 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether all that is wrong is that something is not supported.
+    pub fn is_unsupported(&self) -> bool {
+        match self {
+            Error::Unsupported { .. } => true,
+            Error::Several(errors) => errors.iter().all(Error::is_unsupported),
+            _ => false,
+        }
+    }
+
+    fn parts(self) -> Vec<Error> {
+        match self {
+            Error::Several(errors) => errors,
+            error => vec![error],
+        }
+    }
+
     /// One error for many; a single one stays itself.
     pub fn several(mut errors: Vec<Error>) -> Error {
         match errors.len() {
             1 => errors.remove(0),
-            _ => Error::Several(errors),
+            _ => Error::Several(errors.into_iter().flat_map(Error::parts).collect()),
         }
     }
 }

@@ -73,6 +73,13 @@ impl Graph {
         shape: &[usize],
         constant: Option<Array>,
     ) -> ValueId {
+        let name = self.free_name(name);
+        self.values.push(Value { name, dtype, shape: shape.to_vec(), constant });
+        ValueId(self.values.len() as u32 - 1)
+    }
+
+    /// `name`, with a number behind it if a value has that name.
+    pub fn free_name(&self, name: &str) -> String {
         let taken = |name: &str| self.values.iter().any(|v| v.name == name);
         let mut unique = name.to_string();
         let mut number = 1;
@@ -80,8 +87,7 @@ impl Graph {
             number += 1;
             unique = format!("{name}_{number}");
         }
-        self.values.push(Value { name: unique, dtype, shape: shape.to_vec(), constant });
-        ValueId(self.values.len() as u32 - 1)
+        unique
     }
 
     /// Adds a constant.
@@ -101,6 +107,25 @@ impl Graph {
         let reads = self.nodes.iter().flat_map(|node| node.inputs.iter().flatten()).chain(&self.outputs);
         reads.for_each(|id| counts[id.0 as usize] += 1);
         counts
+    }
+
+    /// Adds the nodes of `region` behind the others, with `inputs` for its inputs; gives its outputs.
+    pub fn inline(&mut self, region: &Graph, inputs: &[ValueId]) -> Vec<ValueId> {
+        let given = |id: ValueId| region.inputs.iter().position(|&i| i == id).and_then(|i| inputs.get(i));
+        let mut ids = vec![];
+        for (id, value) in region.values() {
+            let own = given(id).copied();
+            ids.push(own.unwrap_or_else(|| {
+                self.add_value(&value.name, value.dtype, &value.shape, value.constant.clone())
+            }));
+        }
+        let of = |id: &ValueId| ids[id.0 as usize];
+        for node in &region.nodes {
+            let inputs = node.inputs.iter().map(|id| id.as_ref().map(of)).collect();
+            let outputs = node.outputs.iter().map(of).collect();
+            self.nodes.push(Node { inputs, outputs, ..node.clone() });
+        }
+        region.outputs.iter().map(of).collect()
     }
 
     /// Adds a node behind the others. Its operator's definition gives the types of what it writes.

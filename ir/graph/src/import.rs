@@ -3,15 +3,18 @@
 //! Owns names and scopes, the folding of constants that decide shapes, and collecting every unsupported construct at once.
 //! What a framework's node means is its operator's file, which reads it through `Reader`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nablac_index::{Array, DType, Value};
 
 use crate::error::Error;
+use crate::fold::constant_of;
 use crate::graph::{Graph, ValueId};
+use crate::limits::Limits;
 use crate::operator::Entry;
 use crate::ops::entries;
-use crate::source::{SourceDim, SourceModel, SourceNode, SourceQuantization, SourceTensor};
+use crate::rewrite::{name_outputs, remove_unread};
+use crate::source::{SourceAttribute, SourceDim, SourceModel, SourceNode, SourceQuantization, SourceTensor};
 
 mod reader;
 
@@ -22,6 +25,8 @@ pub use reader::Reader;
 pub struct Options {
     /// `--dim NAME=N`: the extents of named dimensions.
     pub dimensions: BTreeMap<String, usize>,
+    /// What the tensors that nodes compute may grow to.
+    pub limits: Limits,
 }
 
 /// The graph that a model means, or everything in it that is not supported.
@@ -31,13 +36,21 @@ pub fn import(model: &SourceModel, options: &Options) -> Result<Graph, Error> {
     if !unknown.is_empty() {
         return Err(Error::several(unknown));
     }
-    let mut scope = Scope::new(model, None);
+    let mut scope = Scope::new(model, None, &options.limits);
     for input in &model.inputs {
         let (dtype, shape) = input_type(input, options)?;
         scope.add_input(&input.name, dtype, &shape);
     }
     scope.import_nodes(model)?;
-    Ok(scope.finish(model)?.graph)
+    let graph = scope.finish(model)?.graph;
+    let names: Vec<&str> = model.outputs.iter().map(|output| output.name.as_str()).collect();
+    Ok(remove_unread(name_outputs(graph, &names)))
+}
+
+/// What a value is called in texts. Converters to TFLite join the names of all nodes that they fused into one by `;`, the
+/// result's first.
+fn legible(name: &str) -> &str {
+    name.split(';').find(|part| !part.is_empty()).unwrap_or(name)
 }
 
 /// The entry whose spelling fits a node.
@@ -72,7 +85,7 @@ fn find_unknown(model: &SourceModel, unknown: &mut Vec<Error>) {
             });
         }
         for attribute in node.attributes.values() {
-            if let crate::source::SourceAttribute::Graph(region) = attribute {
+            if let SourceAttribute::Graph(region) = attribute {
                 find_unknown(region, unknown);
             }
         }
@@ -108,10 +121,20 @@ pub(crate) struct Scope<'a> {
     /// Values that could not be imported; what reads them is skipped, so that each fault is told once.
     poisoned: Vec<String>,
     quantization: &'a BTreeMap<String, SourceQuantization>,
+    pub(crate) limits: &'a Limits,
     /// The graph around a region.
     outer: Option<&'a Scope<'a>>,
     /// Values of the graph around it that a region reads, and the inputs that stand for them.
-    pub(crate) captures: Vec<ValueId>,
+    captures: Vec<ValueId>,
+}
+
+/// What an input of a region is known to be when the region is imported.
+#[derive(Clone, Debug)]
+pub enum Given {
+    /// Its type and shape; it becomes an input of the region's graph.
+    Type(DType, Vec<usize>),
+    /// Its elements; it becomes a constant of the region's graph.
+    Known(Array),
 }
 
 /// A region with the outer values that it reads; those are its last inputs.
@@ -123,7 +146,7 @@ pub struct Region {
 }
 
 impl<'a> Scope<'a> {
-    fn new(model: &'a SourceModel, outer: Option<&'a Scope<'a>>) -> Scope<'a> {
+    fn new(model: &'a SourceModel, outer: Option<&'a Scope<'a>>, limits: &'a Limits) -> Scope<'a> {
         let graph = Graph { name: model.name.clone(), ..Graph::default() };
         Scope {
             graph,
@@ -131,6 +154,7 @@ impl<'a> Scope<'a> {
             poisoned: vec![],
             quantization: &model.quantization,
             outer,
+            limits,
             captures: vec![],
         }
     }
@@ -142,12 +166,23 @@ impl<'a> Scope<'a> {
         id
     }
 
+    fn add_constant(&mut self, name: &str, array: Array) -> ValueId {
+        // A constant with a joined name bears its node's: it must not take the name of what the node computes.
+        let own = match legible(name) {
+            short if short == name => name.to_string(),
+            short => format!("{short}.constant"),
+        };
+        let id = self.graph.add_constant(&own, array);
+        self.names.insert(name.into(), id);
+        id
+    }
+
     fn import_nodes(&mut self, model: &SourceModel) -> Result<(), Error> {
         let mut errors = vec![];
         for node in &model.nodes {
             match self.import_node(model, node) {
                 Ok(()) => {}
-                Err(error @ Error::Unsupported { .. }) => {
+                Err(error) if error.is_unsupported() => {
                     errors.push(error);
                     self.poisoned.extend(node.outputs.iter().cloned());
                 }
@@ -158,7 +193,7 @@ impl<'a> Scope<'a> {
     }
 
     fn import_node(&mut self, model: &SourceModel, node: &SourceNode) -> Result<(), Error> {
-        if node.inputs.iter().any(|name| self.poisoned.contains(name)) {
+        if reads(node).into_iter().any(|name| self.poisoned.iter().any(|p| p == name)) {
             self.poisoned.extend(node.outputs.iter().cloned());
             return Ok(());
         }
@@ -174,8 +209,8 @@ impl<'a> Scope<'a> {
         {
             // A value made by this node takes the model's name for it; one that only passes through keeps its own.
             let fresh = id.0 as usize >= first && !outputs[..position].contains(&id);
-            if fresh && !self.graph.values().any(|(_, v)| v.name == *name) {
-                self.graph.values[id.0 as usize].name = name.clone();
+            if fresh && !self.graph.values().any(|(_, v)| v.name == legible(name)) {
+                self.graph.values[id.0 as usize].name = legible(name).into();
             }
             self.names.insert(name.clone(), id);
         }
@@ -190,56 +225,78 @@ impl<'a> Scope<'a> {
     }
 
     fn resolve(&mut self, model: &SourceModel, name: &str, node: &SourceNode) -> Result<ValueId, Error> {
-        if let Some(&id) = self.names.get(name) {
-            return Ok(id);
-        }
-        if let Some(array) = model.constants.get(name) {
-            let array = dequantized(array, self.quantization.get(name));
-            let id = self.graph.add_constant(name, array);
-            self.names.insert(name.into(), id);
-            return Ok(id);
-        }
-        self.capture(name).ok_or_else(|| Error::Malformed {
+        self.find(model, name).ok_or_else(|| Error::Malformed {
             node: node.name.clone(),
             operator: node.operator.clone(),
             problem: format!("its input `{name}` is written by no node before it"),
         })
     }
 
-    /// Looks a name up in the graphs around a region, and makes it an input of the region.
+    /// The value of a name: a node's, a constant of the file, or one of the graphs around a region.
+    fn find(&mut self, model: &SourceModel, name: &str) -> Option<ValueId> {
+        if let Some(&id) = self.names.get(name) {
+            return Some(id);
+        }
+        let Some(array) = model.constants.get(name) else { return self.capture(name) };
+        Some(self.add_constant(name, dequantized(array, self.quantization.get(name))))
+    }
+
+    /// Makes the names that a subgraph reads from outside values of this graph, with their elements if those are known: the
+    /// subgraph looks them up here only, and captures what is not constant.
+    fn bring(&mut self, model: &SourceModel, region: &SourceModel) {
+        for name in free_names(region) {
+            if let Some(id) = self.find(model, name) {
+                constant_of(&mut self.graph, id);
+            }
+        }
+    }
+
+    /// Looks a name up in the graph around a region, and makes it an input of the region.
     fn capture(&mut self, name: &str) -> Option<ValueId> {
         let outer = self.outer?;
         let id = *outer.names.get(name)?;
         let value = outer.graph.value(id).clone();
-        let inner = match value.constant {
-            Some(array) => {
-                let inner = self.graph.add_constant(name, array);
-                self.names.insert(name.into(), inner);
-                inner
-            }
+        Some(match value.constant {
+            Some(array) => self.add_constant(name, array),
             None => {
                 self.captures.push(id);
                 self.add_input(name, value.dtype, &value.shape)
             }
-        };
-        Some(inner)
+        })
     }
 
     fn finish(mut self, model: &SourceModel) -> Result<Region, Error> {
         for output in &model.outputs {
-            let id = match self.names.get(&output.name) {
-                Some(&id) => Some(id),
-                None => match model.constants.get(&output.name) {
-                    Some(array) => Some(self.graph.add_constant(&output.name, array.clone())),
-                    None => self.capture(&output.name),
-                },
-            };
+            let id = self.find(model, &output.name);
             let place = format!("output `{}`", output.name);
             let id = id.ok_or(Error::Invalid { place, problem: "is written by no node".into() })?;
             self.graph.outputs.push(id);
         }
         Ok(Region { graph: self.graph, captures: self.captures })
     }
+}
+
+/// The names that a node reads, those that its subgraphs read from outside included.
+fn reads(node: &SourceNode) -> BTreeSet<&str> {
+    let mut names: BTreeSet<&str> = node.inputs.iter().map(String::as_str).collect();
+    for attribute in node.attributes.values() {
+        if let SourceAttribute::Graph(region) = attribute {
+            names.extend(free_names(region));
+        }
+    }
+    names.remove("");
+    names
+}
+
+/// The names that a subgraph reads and does not define.
+fn free_names(region: &SourceModel) -> BTreeSet<&str> {
+    let mut names: BTreeSet<&str> = region.nodes.iter().flat_map(reads).collect();
+    names.extend(region.outputs.iter().map(|output| output.name.as_str()));
+    let own = region.inputs.iter().map(|input| &input.name).chain(region.constants.keys());
+    for name in own.chain(region.nodes.iter().flat_map(|node| &node.outputs)) {
+        names.remove(name.as_str());
+    }
+    names
 }
 
 /// Weights stored as integers with a scale, in a model whose arithmetic is float (TFLite's dynamic-range files), are their

@@ -58,6 +58,11 @@ impl Builder {
         self.prefix = prefix.into();
     }
 
+    /// What `set_label` set: the label and the prefix.
+    pub fn label(&self) -> (String, String) {
+        (self.label.clone(), self.prefix.clone())
+    }
+
     /// The shape of a tensor.
     pub fn shape(&self, tensor: TensorId) -> Vec<usize> {
         self.program.shape(tensor).to_vec()
@@ -132,20 +137,20 @@ impl Builder {
         self.emit(name, dtype, &axes(shape), &[], Reduce::Set, body)
     }
 
-    /// `repeat name:extent carrying … { body }`. The closure is given the counter.
-    pub fn repeat(
-        &mut self,
-        counter: (&str, usize),
-        carried: Vec<Carry>,
-        body: impl FnOnce(&mut Builder, Index),
-    ) {
+    /// `repeat name:extent carrying … { body }`. The closure is given the counter, and gives what is carried. Within other
+    /// repetitions the counter's name has a number behind it.
+    pub fn repeat(&mut self, counter: (&str, usize), body: impl FnOnce(&mut Builder, Index) -> Vec<Carry>) {
         let time = Index::of_loop(LoopId(self.counters as u32));
         self.counters += 1;
         self.blocks.push(vec![]);
-        body(self, time);
+        let carried = body(self, time);
         self.counters -= 1;
         let body = self.blocks.pop().unwrap_or_default();
-        let counter = Loop { name: counter.0.into(), extent: counter.1 };
+        let name = match self.counters {
+            0 => counter.0.to_string(),
+            around => format!("{}{}", counter.0, around + 1),
+        };
+        let counter = Loop { name, extent: counter.1 };
         self.push(Step::Repeat(Repeat { label: self.label.clone(), counter, carried, body }));
     }
 

@@ -5,8 +5,9 @@ use nablac_index::{Array, DType, Value};
 use crate::error::Error;
 use crate::fold;
 use crate::graph::{Graph, ValueId};
-use crate::import::{Region, Scope};
+use crate::import::{Given, Region, Scope};
 use crate::operator::Operator;
+use crate::rewrite::remove_unread;
 use crate::source::{Framework, SourceAttribute, SourceModel, SourceNode};
 
 /// A framework's node, with its inputs looked up.
@@ -80,12 +81,17 @@ impl<'r, 's> Reader<'r, 's> {
     /// The elements of a value that must be known at compile time, because it decides a shape; computed now if only
     /// constants go into it.
     pub fn constant_of(&mut self, value: ValueId) -> Result<Array, Error> {
-        fold::constant_of(&mut self.scope.graph, value).ok_or_else(|| {
+        self.known(value).ok_or_else(|| {
             let name = &self.scope.graph.value(value).name;
             self.unsupported(format!(
                 "`{name}` is computed at run time, but decides a shape: make it constant"
             ))
         })
+    }
+
+    /// The elements of a value, if they are known at compile time.
+    pub fn known(&mut self, value: ValueId) -> Option<Array> {
+        fold::constant_of(&mut self.scope.graph, value)
     }
 
     /// `constant_of` input `position`.
@@ -193,10 +199,13 @@ impl<'r, 's> Reader<'r, 's> {
         inputs: &[Option<ValueId>],
         regions: Vec<Graph>,
     ) -> Result<Vec<ValueId>, Error> {
-        self.scope
-            .graph
-            .add_node(&self.node.name, operator.into(), inputs, regions)
-            .map_err(|e| self.spelled(e))
+        let added = self.scope.graph.add_node(&self.node.name, operator.into(), inputs, regions);
+        let outputs = added.map_err(|error| self.spelled(error))?;
+        for &id in &outputs {
+            let subject = || format!("node `{}` ({})", self.node.name, self.node.operator);
+            self.scope.limits.check_shape(&self.scope.graph.value(id).shape, subject)?;
+        }
+        Ok(outputs)
     }
 
     /// Adds a node of one output.
@@ -222,8 +231,8 @@ impl<'r, 's> Reader<'r, 's> {
         self.add_with(operator, &inputs, vec![])
     }
 
-    /// Imports the subgraph `name` with inputs of the given types; the values that it reads from outside follow them.
-    pub fn region(&mut self, name: &str, inputs: &[(DType, Vec<usize>)]) -> Result<Region, Error> {
+    /// Imports the subgraph `name` with the given inputs; the values that it reads from outside follow them.
+    pub fn region(&mut self, name: &str, inputs: &[Given]) -> Result<Region, Error> {
         let node = self.node;
         let Some(SourceAttribute::Graph(model)) = node.attributes.get(name) else {
             return Err(self.malformed(format!("attribute `{name}` is not a graph")));
@@ -232,32 +241,30 @@ impl<'r, 's> Reader<'r, 's> {
             let problem = format!("`{name}` has {} inputs instead of {}", model.inputs.len(), inputs.len());
             return Err(self.malformed(problem));
         }
-        // Names of outer constants are looked up in the outer scope, which adds them when they are first read.
-        self.bring_constants(model);
-        let mut inner = Scope::new(model, Some(self.scope));
-        for (input, (dtype, shape)) in model.inputs.iter().zip(inputs) {
-            inner.add_input(&input.name, *dtype, shape);
+        self.scope.bring(self.model, model);
+        let mut inner = Scope::new(model, Some(self.scope), self.scope.limits);
+        for (input, given) in model.inputs.iter().zip(inputs) {
+            match given {
+                Given::Type(dtype, shape) => inner.add_input(&input.name, *dtype, shape),
+                Given::Known(array) => inner.add_constant(&input.name, array.clone()),
+            };
         }
         inner.import_nodes(model)?;
-        inner.finish(model)
+        let mut region = inner.finish(model)?;
+        for id in region.graph.outputs.clone() {
+            fold::constant_of(&mut region.graph, id);
+        }
+        Ok(Region { graph: remove_unread(region.graph), ..region })
     }
 
-    /// Outer constants that a subgraph names become values of this graph, so that the subgraph finds them.
-    fn bring_constants(&mut self, region: &SourceModel) {
-        let names = region.nodes.iter().flat_map(|n| &n.inputs).chain(region.outputs.iter().map(|o| &o.name));
-        for name in names.filter(|name| !region.constants.contains_key(*name)) {
-            if !self.scope.names.contains_key(name)
-                && let Some(array) = self.model.constants.get(name)
-            {
-                let id = self.scope.graph.add_constant(name, array.clone());
-                self.scope.names.insert(name.clone(), id);
-            }
-        }
-        for attribute in region.nodes.iter().flat_map(|n| n.attributes.values()) {
-            if let SourceAttribute::Graph(inner) = attribute {
-                self.bring_constants(inner);
-            }
-        }
+    /// A value as the input of a region.
+    pub fn given(&self, value: ValueId) -> Given {
+        Given::Type(self.dtype(value), self.shape(value))
+    }
+
+    /// Adds the nodes of a region in place of this node; gives the region's outputs.
+    pub fn inline(&mut self, region: &Graph, inputs: &[ValueId]) -> Vec<ValueId> {
+        self.scope.graph.inline(region, inputs)
     }
 
     /// A definition's error, with the operator as the framework spells it.

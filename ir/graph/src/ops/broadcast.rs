@@ -66,6 +66,17 @@ pub(super) fn mixed(
     Ok(())
 }
 
+/// `y[…] = body(a[…], b[…])` of exactly two inputs of one type, with a result of type `dtype`.
+pub(super) fn pair_to(
+    definition: &mut Definition,
+    dtype: DType,
+    body: impl FnMut(Expr, Expr) -> Expr,
+) -> Result<(), Error> {
+    definition.require(definition.inputs().len() == 2, || "it has two operands".into())?;
+    let nothing = Expr::literal(dtype, 0.0);
+    map(definition, Some(dtype), |operands| operands.into_iter().reduce(body).unwrap_or(nothing))
+}
+
 /// `y[…] = body(a[…], b[…])` of exactly two inputs of one type of numbers.
 pub(super) fn pair(definition: &mut Definition, body: impl FnMut(Expr, Expr) -> Expr) -> Result<(), Error> {
     definition.require(definition.inputs().len() == 2, || "it has two operands".into())?;

@@ -40,7 +40,7 @@ impl Operation for Gather {
             batch => node.axis(batch, positions.len() + 1)?,
         };
         let single = batch == 0 && positions.iter().all(|&n| n == 1);
-        let Some(index) = (if single { node.constant_of(indices).ok() } else { None }) else {
+        let Some(index) = (if single { node.known(indices) } else { None }) else {
             return Ok(vec![node.add(Gather { axis, batch }, &[x, indices])?]);
         };
         let index = node.axis(index.get(0).as_i64(), from[axis])? as i64;

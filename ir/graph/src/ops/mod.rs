@@ -10,12 +10,13 @@ pub use reduce::Reduction;
 pub use window::Window;
 
 mod activation;
-mod attribute;
+pub mod attribute;
 mod broadcast;
 mod convolution;
 mod layout;
 mod pool;
 mod reduce;
+mod repetition;
 mod window;
 
 operators! {
@@ -25,6 +26,7 @@ operators! {
     batch_normalization::BatchNormalization,
     cast::Cast,
     clip::Clip,
+    compare::Compare,
     concat::Concat,
     conv::Conv,
     conv_transpose::ConvTranspose,
@@ -42,15 +44,20 @@ operators! {
     global_max_pool::GlobalMaxPool,
     hard_sigmoid::HardSigmoid,
     hard_swish::HardSwish,
+    identity::Identity,
+    if_::If,
     layer_normalization::LayerNormalization,
     leaky_relu::LeakyRelu,
     log::Log,
+    logic::Logic,
+    loop_::Loop,
     mat_mul::MatMul,
     max::Max,
     max_pool::MaxPool,
     min::Min,
     mul::Mul,
     neg::Neg,
+    not::Not,
     pad::Pad,
     pow::Pow,
     prelu::PRelu,
@@ -60,6 +67,7 @@ operators! {
     reduce_sum::ReduceSum,
     relu::Relu,
     reshape::Reshape,
+    scan::Scan,
     sigmoid::Sigmoid,
     slice::Slice,
     softmax::Softmax,
@@ -68,12 +76,12 @@ operators! {
     tanh::Tanh,
     tile::Tile,
     transpose::Transpose,
+    where_::Where,
 }
 
 compositions! {
     constant,
     flatten,
-    identity,
     pack,
     range,
     shape,

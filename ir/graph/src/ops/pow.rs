@@ -21,7 +21,7 @@ impl Operation for Pow {
     fn import(node: &mut Reader) -> Result<Vec<ValueId>, Error> {
         let [a, b] = [node.input(0)?, node.input(1)?];
         let fits = node.shape(b).len() <= node.shape(a).len() && node.shape(b).iter().all(|&n| n == 1);
-        let exponent = if fits { node.constant(1).ok() } else { None };
+        let exponent = if fits { node.known(b) } else { None };
         match exponent {
             Some(array) if array.to_f64() == [2.0] => Ok(vec![node.add(Mul {}, &[a, a])?]),
             _ => node.same(Pow {}),
@@ -31,6 +31,8 @@ impl Operation for Pow {
     fn define(&self, definition: &mut Definition) -> Result<(), Error> {
         let (base, exponent) =
             (definition.dtype(definition.input(0)?), definition.dtype(definition.input(1)?));
+        let numbers = base != DType::Bool && exponent != DType::Bool && definition.inputs().len() == 2;
+        definition.require(numbers, || format!("its operands are {base} and {exponent}, not two numbers"))?;
         let between = computed_in(base, exponent);
         broadcast::mixed(definition, base, |operands| {
             let mut operands = operands.into_iter().zip([base, exponent]);

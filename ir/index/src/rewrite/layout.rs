@@ -20,7 +20,11 @@ type Order = Vec<usize>;
 
 /// Stores every local tensor that takes part in a window with its channels last.
 pub fn assign_layouts(program: Program) -> Program {
-    let mut orders: BTreeMap<TensorId, Order> = BTreeMap::new();
+    // What the caller sees keeps its order; everything else may follow the windows.
+    let fixed = |role: &Role| matches!(role, Role::Input | Role::Output);
+    let caller = program.tensors().filter(|(_, t)| fixed(&t.role));
+    let mut orders: BTreeMap<TensorId, Order> =
+        caller.map(|(id, t)| (id, (0..t.shape.len()).collect())).collect();
     for statement in program.statements() {
         from_windows(&program, statement, &mut orders);
     }
@@ -73,29 +77,51 @@ fn from_windows(program: &Program, statement: &Statement, orders: &mut BTreeMap<
 fn spread(program: &Program, orders: &mut BTreeMap<TensorId, Order>) -> bool {
     let mut changed = false;
     for statement in program.statements() {
-        let accesses = statement.accesses().into_iter().map(|a| (a.tensor, &a.at));
-        let sides: Vec<(TensorId, Vec<LoopId>)> = accesses
-            .chain([(statement.out, &statement.at)])
-            .filter_map(|(tensor, at)| {
-                Some((tensor, at.iter().map(Index::as_loop).collect::<Option<Vec<_>>>()?))
-            })
-            .collect();
+        let sides = plain_sides(program, statement);
         for (from, loops) in &sides {
             let Some(order) = orders.get(from).cloned() else { continue };
-            let sequence: Vec<LoopId> = order.iter().map(|&d| loops[d]).collect();
+            let sequence: Vec<LoopId> = order.iter().filter_map(|&d| loops[d]).collect();
             for (to, other) in &sides {
-                let same = other.len() == loops.len() && other.iter().all(|l| sequence.contains(l));
-                if same && !orders.contains_key(to) {
-                    let at = |l: &LoopId| other.iter().position(|o| o == l);
-                    if let Some(order) = sequence.iter().map(at).collect::<Option<Order>>() {
-                        orders.insert(*to, order);
-                        changed = true;
-                    }
+                if !orders.contains_key(to)
+                    && let Some(order) = follow(&sequence, other)
+                {
+                    orders.insert(*to, order);
+                    changed = true;
                 }
             }
         }
     }
     changed
+}
+
+/// The tensors of a statement that are indexed by distinct loops and constants, with the loop of each dimension. Constants are
+/// left out: their order is the business of who reads them.
+fn plain_sides(program: &Program, statement: &Statement) -> Vec<(TensorId, Vec<Option<LoopId>>)> {
+    let accesses = statement.accesses().into_iter().map(|a| (a.tensor, &a.at));
+    let plain = |(tensor, at): (TensorId, &Vec<Index>)| {
+        let constant = matches!(program.tensor(tensor).role, Role::Constant(_));
+        let known = at.iter().all(|i| i.as_loop().is_some() || i.as_constant().is_some());
+        (known && !constant).then(|| (tensor, at.iter().map(Index::as_loop).collect()))
+    };
+    accesses.chain([(statement.out, &statement.at)]).filter_map(plain).collect()
+}
+
+/// An order for dimensions that run over `loops`, after a neighbour whose dimensions run over `sequence`: dimensions without a
+/// loop first, then common loops as there. A loop that the neighbour has not takes the place of one that only the
+/// neighbour has (the output channel that of the input channel): before the common loops, or behind them.
+fn follow(sequence: &[LoopId], loops: &[Option<LoopId>]) -> Option<Order> {
+    let at = |wanted: LoopId| loops.iter().position(|l| *l == Some(wanted));
+    let fixed = (0..loops.len()).filter(|&d| loops[d].is_none());
+    let common: Vec<usize> = sequence.iter().filter_map(|&l| at(l)).collect();
+    let own: Vec<usize> =
+        (0..loops.len()).filter(|&d| loops[d].is_some_and(|l| !sequence.contains(&l))).collect();
+    let last = sequence.last().is_some_and(|&l| at(l).is_none());
+    let order: Order = match last {
+        true => fixed.chain(common.clone()).chain(own).collect(),
+        false => fixed.chain(own).chain(common.clone()).collect(),
+    };
+    let whole = (0..loops.len()).all(|d| order.contains(&d)) && order.len() == loops.len();
+    (!common.is_empty() && whole).then_some(order)
 }
 
 /// The program with the dimensions of some tensors in another order: `order[d]` is the old dimension that becomes dimension `d`.

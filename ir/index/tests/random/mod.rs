@@ -290,10 +290,11 @@ impl Source {
                 (shape, body)
             })
             .collect();
-        self.builder.repeat(("time", extent), vec![Carry { state, initial, next }], |builder, time| {
+        self.builder.repeat(("time", extent), |builder, time| {
             let [(shape, step), (row, element)] = <[_; 2]>::try_from(bodies).unwrap();
             builder.write(next, Reduce::Set, &axes(&shape), |at| (at.to_vec(), step));
             builder.write(history, Reduce::Set, &axes(&row), |at| (vec![time, at[0].clone()], element));
+            vec![Carry { state, initial, next }]
         });
         self.known = before;
         self.known.extend([state, history]);

@@ -119,6 +119,9 @@ struct TileCost {
 /// Instructions of a loop around a tile: increment, comparison, branch.
 const LOOP_INSTRUCTIONS: usize = 3;
 
+/// A remainder is a second copy of the code: it must save more than one part in this many.
+const REMAINDER_SHARE: usize = 12;
+
 impl TileCost {
     /// The tile sizes that cost least; the smaller tile where two cost the same.
     fn best(&self) -> Vec<usize> {
@@ -158,6 +161,9 @@ impl TileCost {
             2 * a * b + self.loads(&tile) + LOOP_INSTRUCTIONS + self.uses.len()
         };
         let pairs = parts(0).into_iter().flat_map(|a| parts(1).map(|b| (a, b)));
-        pairs.map(|((na, a), (nb, b))| if na * nb == 0 { 0 } else { na * nb * cost(a, b) }).sum()
+        let counted: usize =
+            pairs.map(|((na, a), (nb, b))| if na * nb == 0 { 0 } else { na * nb * cost(a, b) }).sum();
+        let remainders = (0..2).filter(|&p| self.extents.get(p).is_some_and(|n| n % tile[p] > 0)).count();
+        counted + counted * remainders / REMAINDER_SHARE
     }
 }

@@ -1,0 +1,162 @@
+//! Arguments that several commands take.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::Args;
+use nablac::failure::{Code, Failure, Result};
+use nablac::model::{self, Model};
+use nablac::npz;
+use nablac::pipeline::{self, Form, Options, Stage};
+use nablac::samples::{self, Port, Sample, Stacking};
+use nablac_graph::limits::{Limit, Limits};
+use nablac_machine::{Machine, parse_size};
+
+use super::talk::Talk;
+
+/// The model, and what is decided about it.
+#[derive(Args)]
+pub struct ModelArguments {
+    /// The model file: ONNX or TFLite, told apart by what it holds.
+    pub model: PathBuf,
+    /// Fix a dimension that the model leaves open, such as `--dim batch=1`. One without a name is called by its input and
+    /// position: `--dim x.0=1`.
+    #[arg(long = "dim", value_name = "NAME=N", value_parser = dimension)]
+    pub dimensions: Vec<(String, usize)>,
+    #[command(flatten)]
+    limits: LimitArguments,
+}
+
+/// Bounds on what a model may ask for: they protect whoever opens a stranger's file.
+#[derive(Args)]
+#[command(next_help_heading = "Limits")]
+struct LimitArguments {
+    /// Bytes in the model's files.
+    #[arg(long, value_name = "SIZE", value_parser = size, hide_short_help = true)]
+    limit_file_bytes: Option<u64>,
+    /// Nodes, those of subgraphs and functions included.
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    limit_nodes: Option<u64>,
+    /// Axes of one tensor.
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    limit_rank: Option<u64>,
+    /// Elements of one tensor.
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    limit_elements: Option<u64>,
+    /// Levels of graphs within graphs.
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    limit_nesting: Option<u64>,
+}
+
+impl LimitArguments {
+    fn limits(&self) -> Limits {
+        let mut limits = Limits::default();
+        for &limit in Limit::ALL {
+            let value = match limit {
+                Limit::FileBytes => self.limit_file_bytes,
+                Limit::Nodes => self.limit_nodes,
+                Limit::Rank => self.limit_rank,
+                Limit::Elements => self.limit_elements,
+                Limit::Nesting => self.limit_nesting,
+            };
+            limits.set(limit, value.unwrap_or(limits.get(limit)));
+        }
+        limits
+    }
+}
+
+fn dimension(text: &str) -> std::result::Result<(String, usize), String> {
+    // A name may hold a `=` of its own, so that the last one counts.
+    let (name, extent) = text.rsplit_once('=').ok_or("write it like `batch=1`")?;
+    let extent = extent.parse().map_err(|_| format!("`{extent}` is no extent"))?;
+    Ok((name.to_string(), extent))
+}
+
+/// A size in bytes, such as `64K`, `64KiB` or `1M`.
+pub fn size(text: &str) -> std::result::Result<u64, String> {
+    parse_size(text).ok_or(format!("`{text}` is no size; write it like `64K`, `64KiB` or `1M`"))
+}
+
+/// A stage by its name.
+pub fn stage(name: &str) -> std::result::Result<Stage, String> {
+    let names: Vec<&str> = Stage::ALL.iter().map(|stage| stage.name()).collect();
+    Stage::from_name(name).ok_or(format!("the stages are {}", names.join(", ")))
+}
+
+/// A factor that is not negative.
+pub fn factor(text: &str) -> std::result::Result<f64, String> {
+    let factor: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
+    if factor >= 0.0 { Ok(factor) } else { Err("it must not be negative".into()) }
+}
+
+impl ModelArguments {
+    /// Reads the model, and says so.
+    pub fn read(&self, talk: &Talk) -> Result<Model> {
+        talk.begin("Reading", &self.model.display().to_string());
+        let model = model::read(&self.model, &self.limits.limits())?;
+        talk.say("Reading", &format!("{}  {}", self.model.display(), model.summary()));
+        Ok(model)
+    }
+
+    /// Compiles the model for `machine` up to the stage `after`.
+    pub fn compile(&self, model: &Model, machine: &Machine, after: Stage, talk: &Talk) -> Result<Form> {
+        let dimensions: BTreeMap<String, usize> = self.dimensions.iter().cloned().collect();
+        let limits = self.limits.limits();
+        let options = Options { dimensions, limits, machine: machine.clone(), after };
+        let name = model.path.display().to_string();
+        let form = pipeline::compile(&model.source, &options, &mut |stage| {
+            talk.begin("Compiling", &format!("{name}: stage {}", stage.name()));
+        });
+        talk.end();
+        form
+    }
+
+    /// The network in index notation, just as its operators define it: what everything else is compared with.
+    pub fn define(&self, model: &Model, talk: &Talk) -> Result<nablac_index::Program> {
+        match self.compile(model, &Machine::load("host")?, Stage::Define, talk)? {
+            Form::Index(program) => Ok(program),
+            other => Err(Failure::new(Code::BrokenStage, format!("stage `define` made {other:?}"))),
+        }
+    }
+}
+
+/// The inputs of a model under the names that its file gives them.
+pub fn inputs_of(model: &Model, program: &nablac_index::Program) -> Vec<Port> {
+    let names: Vec<String> = model.source.inputs.iter().map(|input| input.name.clone()).collect();
+    Port::inputs(program, &names)
+}
+
+/// The outputs of a model under the names that its file gives them.
+pub fn outputs_of(model: &Model, program: &nablac_index::Program) -> Vec<Port> {
+    let names: Vec<String> = model.source.outputs.iter().map(|output| output.name.clone()).collect();
+    Port::outputs(program, &names)
+}
+
+/// What the model is run on.
+#[derive(Args)]
+#[command(next_help_heading = "Samples")]
+pub struct SampleArguments {
+    /// An .npz file with one array per input, under its name. An array that has more along the first axis than the input is
+    /// several samples, which run one by one: ten samples of an input [1, 8, 8] are an array [10, 8, 8].
+    #[arg(long, value_name = "IN.npz", conflicts_with = "random")]
+    pub inputs: Option<PathBuf>,
+    /// Run on random inputs made from this seed: floats in -1…1, 8-bit integers of any value, wider ones 0 or 1. [default: 0]
+    #[arg(long, value_name = "SEED")]
+    pub random: Option<u64>,
+    /// How many random samples.
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "inputs")]
+    pub samples: usize,
+}
+
+impl SampleArguments {
+    /// The samples.
+    pub fn samples(&self, ports: &[Port]) -> Result<(Vec<Sample>, Stacking)> {
+        match &self.inputs {
+            Some(path) => samples::cut(ports, &npz::read(path)?, "input"),
+            None => {
+                let stacking = if self.samples == 1 { Stacking::Alone } else { Stacking::Joined };
+                Ok((samples::random(ports, self.samples, self.random.unwrap_or(0)), stacking))
+            }
+        }
+    }
+}

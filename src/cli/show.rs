@@ -1,0 +1,49 @@
+//! `nablac show`: what a stage of the compiler makes, as text.
+
+use nablac::failure::Result;
+use nablac::pipeline::{Form, Stage};
+use nablac_machine::Machine;
+use serde_json::json;
+
+use super::Answer;
+use super::arguments::{ModelArguments, stage};
+use super::talk::Talk;
+
+/// Print what a stage of the compiler makes.
+///
+/// The stages, in order:
+///
+///   import    the operators of the model
+///   fold      the operators, with what depends on constants alone computed
+///   define    what each operator computes, in index notation
+///   simplify  the same with maps and views inlined into their readers
+///   views     the same with tensors laid out as windows move over them
+///   lower     loop nests over buffers
+///   plan      the same with every buffer at its place in the arena
+///
+/// Large constants print as the hash of their contents.
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Arguments {
+    #[command(flatten)]
+    model: ModelArguments,
+    /// The stage.
+    #[arg(long, value_name = "STAGE", default_value = "import", value_parser = stage)]
+    after: Stage,
+    /// What the schedule is for; see `nablac targets`. It matters from the stage `lower` on.
+    #[arg(long, value_name = "TARGET", default_value = "host")]
+    target: String,
+}
+
+pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
+    let machine = Machine::load(&arguments.target)?;
+    let model = arguments.model.read(talk)?;
+    let form = arguments.model.compile(&model, &machine, arguments.after, talk)?;
+    let language = match &form {
+        Form::Graph(_) => "graph",
+        Form::Index(_) => "index",
+        Form::Loops(_) => "loops",
+    };
+    let text = form.text();
+    Ok(Answer::new(json!({ "stage": arguments.after.name(), "language": language, "text": text }), text))
+}

@@ -1,0 +1,177 @@
+//! The pipeline: from a model's node list to code, in one function.
+//!
+//! Owns the order of the stages and that each is verified after it runs. What a stage does is the business of the crate that
+//! it calls.
+
+use std::collections::BTreeMap;
+
+use nablac_graph::limits::Limits;
+use nablac_graph::source::{SourceDim, SourceModel};
+use nablac_graph::{Graph, import};
+use nablac_loops::Capacity;
+use nablac_machine::Machine;
+
+use crate::failure::{Code, Failure, Result};
+
+macro_rules! stages { ($($Name:ident $name:literal $about:literal;)*) => {
+    /// A stage of the compiler, in the order in which they run.
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+    pub enum Stage { $(#[doc = $about] $Name),* }
+
+    impl Stage {
+        /// Every stage, in order.
+        pub const ALL: &[Stage] = &[$(Stage::$Name),*];
+        /// What `--after` calls it.
+        pub fn name(self) -> &'static str { match self { $(Stage::$Name => $name),* } }
+        /// What it makes.
+        pub fn about(self) -> &'static str { match self { $(Stage::$Name => $about),* } }
+    }
+} }
+
+stages! {
+    Import   "import"   "the operators of the model";
+    Fold     "fold"     "the operators, with what depends on constants alone computed";
+    Define   "define"   "what each operator computes, in index notation";
+    Simplify "simplify" "the same with maps and views inlined into their readers";
+    Views    "views"    "the same with tensors laid out as windows move over them";
+    Lower    "lower"    "loop nests over buffers";
+    Plan     "plan"     "the same with every buffer at its place in the arena";
+}
+
+impl Stage {
+    /// The stage called `name`.
+    pub fn from_name(name: &str) -> Option<Stage> {
+        Stage::ALL.iter().copied().find(|stage| stage.name() == name)
+    }
+}
+
+/// What the user decides about a compilation.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `--dim NAME=N`: the extents of dimensions that the model leaves open.
+    pub dimensions: BTreeMap<String, usize>,
+    /// `--limit-…`: what the model may ask for.
+    pub limits: Limits,
+    /// What the code is for.
+    pub machine: Machine,
+    /// The last stage to run.
+    pub after: Stage,
+}
+
+/// What a stage makes.
+#[derive(Clone, Debug)]
+pub enum Form {
+    /// Which operators.
+    Graph(Graph),
+    /// What they compute.
+    Index(nablac_index::Program),
+    /// How that runs.
+    Loops(nablac_loops::Program),
+}
+
+/// Compiles a model up to the stage `options.after`. `begin` hears of each stage as it begins.
+pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(Stage)) -> Result<Form> {
+    begin(Stage::Import);
+    check_dimensions(source, options)?;
+    let graph = import(
+        source,
+        &import::Options { dimensions: options.dimensions.clone(), limits: options.limits.clone() },
+    )?;
+    verify_graph(Stage::Import, &graph)?;
+    if options.after == Stage::Import {
+        return Ok(Form::Graph(graph));
+    }
+
+    begin(Stage::Fold);
+    let graph = nablac_graph::fold_batch_normalization(nablac_graph::fold_constants(graph));
+    verify_graph(Stage::Fold, &graph)?;
+    if options.after == Stage::Fold {
+        return Ok(Form::Graph(graph));
+    }
+
+    begin(Stage::Define);
+    let program = nablac_graph::define(&graph)?;
+    verify_index(Stage::Define, &program)?;
+    if options.after == Stage::Define {
+        return Ok(Form::Index(program));
+    }
+
+    begin(Stage::Simplify);
+    let program = nablac_index::simplify(program);
+    verify_index(Stage::Simplify, &program)?;
+    if options.after == Stage::Simplify {
+        return Ok(Form::Index(program));
+    }
+
+    begin(Stage::Views);
+    let program = nablac_index::simplify(nablac_index::assign_layouts(program));
+    verify_index(Stage::Views, &program)?;
+    if options.after == Stage::Views {
+        return Ok(Form::Index(program));
+    }
+
+    begin(Stage::Lower);
+    let capacity = Capacity { float_registers: options.machine.registers.float as usize };
+    let nests = nablac_loops::lower(&program, capacity);
+    verify_loops(Stage::Lower, &nests)?;
+    if options.after == Stage::Lower {
+        return Ok(Form::Loops(nests));
+    }
+
+    begin(Stage::Plan);
+    let nests = nablac_loops::plan(nests);
+    verify_loops(Stage::Plan, &nests)?;
+    Ok(Form::Loops(nests))
+}
+
+/// Every `--dim` must name a dimension that the model leaves open: a mistyped one would go unnoticed.
+fn check_dimensions(source: &SourceModel, options: &Options) -> Result<()> {
+    let mut open = vec![];
+    for input in &source.inputs {
+        for (position, dimension) in input.shape.iter().flatten().enumerate() {
+            match dimension {
+                SourceDim::Named(name) if name.is_empty() => open.push(format!("{}.{position}", input.name)),
+                SourceDim::Named(name) => open.push(name.clone()),
+                SourceDim::Fixed(_) => {}
+            }
+        }
+    }
+    match options.dimensions.keys().find(|name| !open.contains(name)) {
+        None => Ok(()),
+        Some(name) => {
+            let failure = Failure::new(Code::Option, format!("the model has no open dimension `{name}`"));
+            Err(match open.is_empty() {
+                true => failure.help("all its dimensions are fixed: leave `--dim` out"),
+                false => failure.help(format!("its open dimensions are {}", open.join(", "))),
+            })
+        }
+    }
+}
+
+fn verify_graph(stage: Stage, graph: &Graph) -> Result<()> {
+    nablac_graph::verify(graph).map_err(|error| broken(stage, error))
+}
+
+fn verify_index(stage: Stage, program: &nablac_index::Program) -> Result<()> {
+    nablac_index::verify(program).map_err(|error| broken(stage, error))
+}
+
+fn verify_loops(stage: Stage, nests: &nablac_loops::Program) -> Result<()> {
+    nablac_loops::verify(nests).map_err(|error| broken(stage, error))
+}
+
+/// A stage made something that breaks its language's rules: the stage's own mistake.
+fn broken(stage: Stage, error: impl std::fmt::Display) -> Box<Failure> {
+    Failure::new(Code::BrokenStage, format!("after stage `{}`: {error}", stage.name()))
+}
+
+impl Form {
+    /// The text of the intermediate representation.
+    pub fn text(&self) -> String {
+        match self {
+            Form::Graph(graph) => graph.to_string(),
+            Form::Index(program) => program.to_string(),
+            Form::Loops(nests) => nests.to_string(),
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Filetests: an input, and exactly what the compiler makes of it.
+//!
+//! A `.nab` file under `tests/filetests` begins with a header of comment lines:
+//!
+//! ```text
+//! ; test STAGE…            what to run: parse, verify, fold, define, simplify, views, lower, plan, c, run
+//! ; error: TEXT            the stage must fail, and its error contain the text
+//! ; run: f([1.0, 2.0]) == [3.0]     a call: the elements of each input and output, in row-major order, on every engine;
+//!                          `~=` allows floats 1e-5 × max(1, range of what is expected)
+//! ```
+//!
+//! Behind it stand a graph, a program of index notation or of loop nests, and for each stage that prints, a line
+//! `; ---- STAGE` with the expected text below it. `BLESS=1 cargo test --test filetests` rewrites those texts.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nablac::comparison::{Allowance, compare};
+use nablac::engine;
+use nablac::pipeline::Form;
+use nablac::samples::{Port, Sample};
+use nablac_index::lexer::Lexer;
+use nablac_index::{Array, parse_array};
+use nablac_loops::Capacity;
+use nablac_machine::Machine;
+
+/// What separates the input from expected texts.
+const MARK: &str = "; ----";
+
+/// A test as its file says it.
+struct Test {
+    stages: Vec<String>,
+    errors: Vec<String>,
+    calls: Vec<String>,
+    /// The header and the input, as they stand in the file.
+    input: String,
+    /// Stages and the texts expected of them.
+    sections: Vec<(String, String)>,
+}
+
+fn read(path: &Path) -> Test {
+    let text = fs::read_to_string(path).unwrap();
+    let mut test =
+        Test { stages: vec![], errors: vec![], calls: vec![], input: String::new(), sections: vec![] };
+    for line in text.lines() {
+        if let Some(stage) = line.strip_prefix(MARK) {
+            test.sections.push((stage.trim().into(), String::new()));
+            continue;
+        }
+        if let Some((_, section)) = test.sections.last_mut() {
+            *section += &format!("{line}\n");
+            continue;
+        }
+        test.input += &format!("{line}\n");
+        if let Some(stages) = line.strip_prefix("; test ") {
+            test.stages.extend(stages.split_whitespace().map(String::from));
+        } else if let Some(error) = line.strip_prefix("; error: ") {
+            test.errors.push(error.into());
+        } else if let Some(call) = line.strip_prefix("; run: ") {
+            test.calls.push(call.into());
+        }
+    }
+    assert!(!test.stages.is_empty(), "the file names no stage: its first line is `; test STAGE`");
+    test
+}
+
+/// The first word that is no comment says the language.
+fn parse(text: &str) -> Result<Form, String> {
+    let mut words =
+        text.lines().filter(|line| !line.trim_start().starts_with(';')).flat_map(str::split_whitespace);
+    let form = match words.next() {
+        Some("graph") => nablac_graph::parse(text).map(Form::Graph).map_err(|e| e.to_string()),
+        Some("program") => nablac_index::parse(text).map(Form::Index).map_err(|e| e.to_string()),
+        Some("loops") => nablac_loops::parse(text).map(Form::Loops).map_err(|e| e.to_string()),
+        other => Err(format!("`graph`, `program` or `loops` is expected, not {other:?}")),
+    }?;
+    Ok(form)
+}
+
+fn verify(form: &Form) -> Result<(), String> {
+    match form {
+        Form::Graph(graph) => nablac_graph::verify(graph).map_err(|e| e.to_string()),
+        Form::Index(program) => nablac_index::verify(program).map_err(|e| e.to_string()),
+        Form::Loops(nests) => nablac_loops::verify(nests).map_err(|e| e.to_string()),
+    }
+}
+
+/// The stages that make something, in the order of the pipeline.
+const STAGES: &[&str] = &["fold", "define", "simplify", "views", "lower", "plan"];
+
+/// What stage `name` makes of the form; a form that is further on already stays what it is.
+fn apply(name: &str, form: Form) -> Result<Form, String> {
+    let machine = Machine::load("host").map_err(|e| e.to_string())?;
+    let capacity = Capacity { float_registers: machine.registers.float as usize };
+    let form = match (name, form) {
+        ("fold", Form::Graph(graph)) => Form::Graph(nablac_graph::fold_constants(graph)),
+        ("define", Form::Graph(graph)) => {
+            Form::Index(nablac_graph::define(&graph).map_err(|e| e.to_string())?)
+        }
+        ("simplify", Form::Index(program)) => Form::Index(nablac_index::simplify(program)),
+        ("views", Form::Index(program)) => {
+            Form::Index(nablac_index::simplify(nablac_index::assign_layouts(program)))
+        }
+        ("lower", Form::Index(program)) => Form::Loops(nablac_loops::lower(&program, capacity)),
+        ("plan", Form::Loops(nests)) => Form::Loops(nablac_loops::plan(nests)),
+        (_, form) => form,
+    };
+    verify(&form).map_err(|error| format!("after {name}: {error}"))?;
+    Ok(form)
+}
+
+/// The form after each stage, the input itself first.
+fn forms(form: Form) -> Result<Vec<(&'static str, Form)>, String> {
+    let mut forms = vec![("parse", form)];
+    for &stage in STAGES {
+        let next = apply(stage, forms[forms.len() - 1].1.clone())?;
+        forms.push((stage, next));
+    }
+    Ok(forms)
+}
+
+/// What a stage prints; nothing for those that only check.
+fn printed(stage: &str, test: &Test) -> Result<Option<String>, String> {
+    let form = parse(&test.input)?;
+    if stage == "parse" {
+        let text = form.text();
+        let again = parse(&text)?.text();
+        assert_eq!(again, text, "the printed text reads back as another program");
+        return Ok(Some(text));
+    }
+    verify(&form)?;
+    match stage {
+        "verify" => Ok(None),
+        "run" => run(test, form).map(|()| None),
+        _ => {
+            assert!(STAGES.contains(&stage), "there is no stage `{stage}`");
+            let forms = forms(form)?;
+            Ok(forms.into_iter().find(|(name, _)| *name == stage).map(|(_, form)| form.text()))
+        }
+    }
+}
+
+fn run(test: &Test, form: Form) -> Result<(), String> {
+    assert!(!test.calls.is_empty(), "`run` needs a line `; run: f(…) == …`");
+    let forms = forms(form)?;
+    let Some((_, Form::Index(program))) = forms.iter().find(|(_, form)| matches!(form, Form::Index(_)))
+    else {
+        return run_loops(test, &forms[0].1);
+    };
+    let (inputs, outputs) = (Port::inputs(program, &[]), Port::outputs(program, &[]));
+    test.calls.iter().for_each(|call| check_call(call, &forms, &inputs, &outputs));
+    Ok(())
+}
+
+fn run_loops(test: &Test, form: &Form) -> Result<(), String> {
+    let Form::Loops(nests) = form else { return Err("nothing that runs".into()) };
+    let port = |id| {
+        let buffer = nests.buffer(id);
+        Port { name: buffer.name.clone(), dtype: buffer.dtype, shape: buffer.shape.clone() }
+    };
+    let inputs: Vec<Port> = nests.inputs().into_iter().map(port).collect();
+    let outputs: Vec<Port> = nests.outputs().into_iter().map(port).collect();
+    let forms = [("parse", form.clone())];
+    test.calls.iter().for_each(|call| check_call(call, &forms, &inputs, &outputs));
+    Ok(())
+}
+
+/// Runs one call on every engine.
+fn check_call(call: &str, forms: &[(&str, Form)], inputs: &[Port], outputs: &[Port]) {
+    let (sample, expected, exact) =
+        parse_call(call, inputs, outputs).unwrap_or_else(|e| panic!("`{call}`: {e}"));
+    let factor = if exact { 0.0 } else { 1.0 };
+    for (stage, form) in forms {
+        let got = engine::interpret(form, std::slice::from_ref(&sample)).unwrap();
+        for c in compare(outputs, &got, std::slice::from_ref(&expected), Allowance { factor, steps: 0 }) {
+            assert_eq!(c.mismatches, 0, "`{call}` in the interpreter after {stage}: {:?}", c.first);
+        }
+    }
+}
+
+/// `name([elements], …) == [elements], …`: the inputs, the outputs, and whether they must be equal.
+fn parse_call(
+    call: &str,
+    inputs: &[Port],
+    outputs: &[Port],
+) -> Result<(Sample, Sample, bool), nablac_index::Error> {
+    let exact = !call.contains("~=");
+    let mut lexer = Lexer::new(&call.replace("~=", "=="))?;
+    let array = |lexer: &mut Lexer, port: &Port| -> Result<Array, nablac_index::Error> {
+        parse_array(lexer, port.dtype, &port.shape, &Default::default())
+    };
+    let arrays = |lexer: &mut Lexer, ports: &[Port]| -> Result<Sample, nablac_index::Error> {
+        let mut found = vec![];
+        for (position, port) in ports.iter().enumerate() {
+            if position > 0 {
+                lexer.expect_sign(",")?;
+            }
+            found.push(array(lexer, port)?);
+        }
+        Ok(found)
+    };
+    lexer.expect_name("the program's name")?;
+    lexer.expect_sign("(")?;
+    let given = arrays(&mut lexer, inputs)?;
+    lexer.expect_sign(")")?;
+    lexer.expect_sign("==")?;
+    Ok((given, arrays(&mut lexer, outputs)?, exact))
+}
+
+/// Runs a file; with `bless` it is rewritten where it differs.
+fn check(path: &Path, bless: bool) {
+    let test = read(path);
+    let mut sections = vec![];
+    let mut failed = vec![];
+    for stage in &test.stages {
+        match printed(stage, &test) {
+            Ok(Some(text)) => sections.push((stage.clone(), text)),
+            Ok(None) => {}
+            Err(error) => failed.push(error),
+        }
+    }
+    let failed = failed.join("\n");
+    match test.errors.is_empty() {
+        true => assert!(failed.is_empty(), "{failed}"),
+        false => assert!(!failed.is_empty(), "an error is expected, but there is none"),
+    }
+    for error in &test.errors {
+        assert!(failed.contains(error), "expected an error with `{error}`, got `{failed}`");
+    }
+    let expected: Vec<(String, String)> =
+        test.sections.iter().map(|(stage, text)| (stage.clone(), format!("{}\n", text.trim()))).collect();
+    sections.iter_mut().for_each(|(_, text)| *text = format!("{}\n", text.trim()));
+    if expected != sections && bless {
+        let texts = sections.iter().map(|(stage, text)| format!("\n{MARK} {stage}\n{text}"));
+        fs::write(path, format!("{}\n{}", test.input.trim_end(), texts.collect::<String>())).unwrap();
+        return;
+    }
+    for ((stage, text), (wanted, wanted_text)) in sections.iter().zip(&expected) {
+        assert_eq!(stage, wanted, "the sections stand in the order of the stages");
+        assert!(text == wanted_text, "after {stage}, expected:\n{wanted_text}\ngot:\n{text}");
+    }
+    assert_eq!(sections.len(), expected.len(), "a section for each stage that prints; BLESS=1 writes them");
+}
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for entry in entries {
+        if entry.is_dir() {
+            files(&entry, found);
+        } else if entry.extension().is_some_and(|extension| extension == "nab") {
+            found.push(entry);
+        }
+    }
+}
+
+#[test]
+fn filetests() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/filetests");
+    let bless = std::env::var_os("BLESS").is_some_and(|value| value == "1");
+    let mut found = vec![];
+    files(&root, &mut found);
+    assert!(!found.is_empty(), "no file under {}", root.display());
+    let mut failures = vec![];
+    for path in &found {
+        let outcome = std::panic::catch_unwind(|| check(path, bless));
+        if let Err(panic) = outcome {
+            let message = panic.downcast_ref::<String>().cloned();
+            let message = message.or(panic.downcast_ref::<&str>().map(|text| text.to_string()));
+            let name = path.strip_prefix(&root).unwrap().display();
+            failures.push(format!("{name}: {}", message.unwrap_or_default()));
+        }
+    }
+    let (count, total) = (failures.len(), found.len());
+    assert!(failures.is_empty(), "{count} of {total} files failed\n\n{}", failures.join("\n\n"));
+}
