@@ -139,6 +139,7 @@ impl From<nablac_graph::Error> for Box<Failure> {
             Error::Malformed { .. } => Code::Node,
             Error::Invalid { .. } => Code::Graph,
             Error::OpenDimension { .. } => Code::OpenDimension,
+            Error::Limit(_) => Code::Limit,
             Error::Index(_) => Code::BrokenStage,
             Error::Several(errors) => {
                 return Failure::several(errors.iter().map(|e| *Box::<Failure>::from(e.clone())).collect());

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use nablac_graph::limits::Limits;
 use nablac_graph::source::{SourceDim, SourceModel};
 use nablac_graph::{Graph, import};
 use nablac_loops::Capacity;
@@ -49,6 +50,8 @@ impl Stage {
 pub struct Options {
     /// `--dim NAME=N`: the extents of dimensions that the model leaves open.
     pub dimensions: BTreeMap<String, usize>,
+    /// `--limit-…`: what the model may ask for.
+    pub limits: Limits,
     /// What the code is for.
     pub machine: Machine,
     /// The last stage to run.
@@ -70,14 +73,17 @@ pub enum Form {
 pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(Stage)) -> Result<Form> {
     begin(Stage::Import);
     check_dimensions(source, options)?;
-    let graph = import(source, &import::Options { dimensions: options.dimensions.clone() })?;
+    let graph = import(
+        source,
+        &import::Options { dimensions: options.dimensions.clone(), limits: options.limits.clone() },
+    )?;
     verify_graph(Stage::Import, &graph)?;
     if options.after == Stage::Import {
         return Ok(Form::Graph(graph));
     }
 
     begin(Stage::Fold);
-    let graph = nablac_graph::fold_constants(graph);
+    let graph = nablac_graph::fold_batch_normalization(nablac_graph::fold_constants(graph));
     verify_graph(Stage::Fold, &graph)?;
     if options.after == Stage::Fold {
         return Ok(Form::Graph(graph));

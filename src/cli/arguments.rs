@@ -101,7 +101,8 @@ impl ModelArguments {
     /// Compiles the model for `machine` up to the stage `after`.
     pub fn compile(&self, model: &Model, machine: &Machine, after: Stage, talk: &Talk) -> Result<Form> {
         let dimensions: BTreeMap<String, usize> = self.dimensions.iter().cloned().collect();
-        let options = Options { dimensions, machine: machine.clone(), after };
+        let limits = self.limits.limits();
+        let options = Options { dimensions, limits, machine: machine.clone(), after };
         let name = model.path.display().to_string();
         let form = pipeline::compile(&model.source, &options, &mut |stage| {
             talk.begin("Compiling", &format!("{name}: stage {}", stage.name()));

@@ -3,6 +3,8 @@
 //! Owns how the values of a graph become the tensors of a program, and the types of a node's outputs, which follow from its
 //! definition. What a node means is its operator's file.
 
+use std::cell::Cell;
+
 use nablac_index::{Builder, DType, Expr, Program, Reduce, Role, TensorId, axes};
 
 use crate::error::Error;
@@ -40,8 +42,11 @@ pub fn define_region(
     builder: &mut Builder,
     inputs: &[TensorId],
 ) -> Result<Vec<TensorId>, Error> {
-    if inputs.len() != region.inputs.len() {
-        let problem = format!("it has {} inputs, but is given {}", region.inputs.len(), inputs.len());
+    let expected = region.inputs.iter().map(|&id| (region.value(id).dtype, region.value(id).shape.clone()));
+    let expected: Vec<_> = expected.collect();
+    let given: Vec<_> = inputs.iter().map(|&tensor| (builder.dtype(tensor), builder.shape(tensor))).collect();
+    if given != expected {
+        let problem = format!("its inputs are {expected:?}, but it is given {given:?}");
         return Err(Error::Invalid { place: format!("subgraph `{}`", region.name), problem });
     }
     let mut tensors: Vec<Option<TensorId>> = vec![None; region.values.len()];
@@ -87,8 +92,11 @@ fn define_node(
         inputs,
         outputs: vec![],
         regions: &node.regions,
+        has_read_regions: Cell::new(false),
     };
     node.operator.define(&mut definition)?;
+    let unread = !node.regions.is_empty() && !definition.has_read_regions.get();
+    definition.require(!unread, || "it has subgraphs, and no use for them".into())?;
     Ok(definition.outputs)
 }
 

@@ -39,6 +39,9 @@ pub enum Error {
         /// The dimension's name.
         dimension: String,
     },
+    /// A node asks for more than a limit allows.
+    #[error(transparent)]
+    Limit(#[from] crate::limits::LimitHit),
     /// Several errors, all of them.
     #[error("{}", .0.iter().map(Error::to_string).collect::<Vec<_>>().join("\n"))]
     Several(Vec<Error>),

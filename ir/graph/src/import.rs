@@ -10,6 +10,7 @@ use nablac_index::{Array, DType, Value};
 use crate::error::Error;
 use crate::fold::constant_of;
 use crate::graph::{Graph, ValueId};
+use crate::limits::Limits;
 use crate::operator::Entry;
 use crate::ops::entries;
 use crate::rewrite::{name_outputs, remove_unread};
@@ -24,13 +25,15 @@ pub use reader::Reader;
 pub struct Options {
     /// `--dim NAME=N`: the extents of named dimensions.
     pub dimensions: BTreeMap<String, usize>,
+    /// What the tensors that nodes compute may grow to.
+    pub limits: Limits,
 }
 
 /// The graph that a model means, or everything in it that is not supported.
 pub fn import(model: &SourceModel, options: &Options) -> Result<Graph, Error> {
     let mut errors = vec![];
     find_unknown(model, &mut errors);
-    let mut scope = Scope::new(model, None);
+    let mut scope = Scope::new(model, None, &options.limits);
     for input in &model.inputs {
         match input_type(input, options) {
             Ok((dtype, shape)) => {
@@ -129,6 +132,7 @@ pub(crate) struct Scope<'a> {
     /// Values that could not be imported; what reads them is skipped, so that each fault is told once.
     poisoned: Vec<String>,
     quantization: &'a BTreeMap<String, SourceQuantization>,
+    pub(crate) limits: &'a Limits,
     /// The graph around a region.
     outer: Option<&'a Scope<'a>>,
     /// Values of the graph around it that a region reads, and the inputs that stand for them.
@@ -153,7 +157,7 @@ pub struct Region {
 }
 
 impl<'a> Scope<'a> {
-    fn new(model: &'a SourceModel, outer: Option<&'a Scope<'a>>) -> Scope<'a> {
+    fn new(model: &'a SourceModel, outer: Option<&'a Scope<'a>>, limits: &'a Limits) -> Scope<'a> {
         let graph = Graph { name: model.name.clone(), ..Graph::default() };
         Scope {
             graph,
@@ -161,6 +165,7 @@ impl<'a> Scope<'a> {
             poisoned: vec![],
             quantization: &model.quantization,
             outer,
+            limits,
             captures: vec![],
         }
     }

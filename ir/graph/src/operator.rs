@@ -3,6 +3,8 @@
 //! Owns the trait that every file in `ops` implements and the enum that the list expands to. Knows no operator by name:
 //! those stand in `ops/mod.rs`, one line each.
 
+use std::cell::Cell;
+
 use nablac_index::{Builder, DType, Expr, Index, Reduce, TensorId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -73,8 +75,8 @@ pub struct Definition<'a> {
     pub(crate) operator: &'static str,
     pub(crate) inputs: Vec<Option<TensorId>>,
     pub(crate) outputs: Vec<TensorId>,
-    /// The subgraphs of If, Loop and Scan.
-    pub regions: &'a [Graph],
+    pub(crate) regions: &'a [Graph],
+    pub(crate) has_read_regions: Cell<bool>,
 }
 
 impl<'a> Definition<'a> {
@@ -93,9 +95,12 @@ impl<'a> Definition<'a> {
         &self.inputs
     }
 
-    /// Subgraph `position`.
-    pub fn region(&self, position: usize) -> Result<&'a Graph, Error> {
-        self.regions.get(position).ok_or_else(|| self.malformed(format!("subgraph {position} is missing")))
+    /// The subgraphs, of which there must be `N`.
+    pub fn regions<const N: usize>(&self) -> Result<[&'a Graph; N], Error> {
+        self.has_read_regions.set(true);
+        let regions: Vec<&'a Graph> = self.regions.iter().collect();
+        let problem = || self.malformed(format!("it has {} subgraphs instead of {N}", self.regions.len()));
+        regions.try_into().map_err(|_| problem())
     }
 
     /// The shape of a tensor.
@@ -120,6 +125,13 @@ impl<'a> Definition<'a> {
         let y = self.builder.map("", dtype, &shape, |at| body(Expr::read(x, at)));
         self.output(y);
         Ok(())
+    }
+
+    /// `map` for functions of numbers: the input must not be boolean.
+    pub fn map_number(&mut self, body: impl FnOnce(Expr) -> Expr) -> Result<(), Error> {
+        let dtype = self.dtype(self.input(0)?);
+        self.require(dtype != DType::Bool, || "it is a function of numbers, not of booleans".into())?;
+        self.map(body)
     }
 
     /// `map` for functions of real numbers: the input's type must be a float.

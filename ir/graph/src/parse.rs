@@ -1,17 +1,20 @@
 //! Text to graphs.
 //!
-//! The grammar; names, types, arrays and numbers are those of index notation:
+//! The grammar:
 //!
 //! ```text
-//! graph   = "graph" name "{" { input | const | node } "return" value { "," value } "}"
-//! input   = "input" value ":" type
-//! const   = "const" value ":" type "=" array
-//! node    = [ name ":" ] value ":" type { "," value ":" type } "=" operator "(" { operand } ")"
-//!           [ "{" name "=" json { "," name "=" json } "}" ] { graph }
-//! operand = value | "_"
-//! value   = "%" name | "$" name
-//! json    = number | name | "true" | "false" | "null" | "[" { json } "]" | "{" { name "=" json } "}"
+//! graph     = "graph" name "{" { input | constant | node | output } "}"
+//! input     = "input" "%" name ":" type
+//! constant  = "const" "$" name ":" type "=" ( "[" { literal } "]" | "@" hash )
+//! node      = [ label ":" ] value { "," value } "=" operator "(" { value | "_" } ")" [ fields ] { graph }
+//! output    = "output" value
+//! value     = ( "%" | "$" ) name
+//! fields    = "{" { name "=" attribute } "}"
+//! attribute = number | text | "true" | "false" | "null" | "[" { attribute } "]" | fields
 //! ```
+//!
+//! A value is defined before it is read. The types of what a node writes follow from its operator; the printer says them in
+//! a comment. The graphs behind a node are its subgraphs.
 
 use std::collections::BTreeMap;
 
@@ -20,8 +23,11 @@ use nablac_index::{Array, parse_array, parse_type};
 use serde_json::{Map, Number, Value as Json};
 
 use crate::error::Error;
-use crate::graph::{Graph, Node, ValueId};
+use crate::graph::{Graph, ValueId};
 use crate::operator::Operator;
+
+/// The deepest nesting of subgraphs and of attributes that is read.
+const DEPTH: usize = 64;
 
 /// Reads a graph whose constants all stand in the text.
 pub fn parse(text: &str) -> Result<Graph, Error> {
@@ -40,124 +46,196 @@ pub fn parse_with(text: &str, constants: &BTreeMap<String, Array>) -> Result<Gra
 
 /// Reads one graph from a text that may go on behind it.
 pub fn parse_graph(lexer: &mut Lexer, constants: &BTreeMap<String, Array>) -> Result<Graph, Error> {
+    graph_within(lexer, constants, 0)
+}
+
+fn graph_within(
+    lexer: &mut Lexer,
+    constants: &BTreeMap<String, Array>,
+    depth: usize,
+) -> Result<Graph, Error> {
+    let error = lexer.expected(&format!("at most {DEPTH} graphs within each other"));
+    if depth > DEPTH {
+        return Err(error.into());
+    }
     lexer.expect_word("graph")?;
-    let mut graph = Graph { name: lexer.expect_name("the graph's name")?, ..Graph::default() };
+    let name = lexer.expect_name("the graph's name")?;
     lexer.expect_sign("{")?;
-    while !lexer.at_word("return") {
-        if lexer.take_word("input") {
-            let id = declaration(lexer, &mut graph)?;
-            graph.inputs.push(id);
-        } else if lexer.take_word("const") {
-            let id = declaration(lexer, &mut graph)?;
-            lexer.expect_sign("=")?;
-            let value = graph.value(id);
-            let array = parse_array(lexer, value.dtype, &value.shape, constants)?;
-            graph.values[id.0 as usize].constant = Some(array);
+    let graph = Graph { name, ..Graph::default() };
+    let mut parser = Parser { lexer, constants, graph, names: BTreeMap::new(), depth };
+    while !parser.lexer.take_sign("}") {
+        parser.item()?;
+    }
+    Ok(parser.graph)
+}
+
+struct Parser<'a> {
+    lexer: &'a mut Lexer,
+    constants: &'a BTreeMap<String, Array>,
+    graph: Graph,
+    names: BTreeMap<String, ValueId>,
+    depth: usize,
+}
+
+impl Parser<'_> {
+    fn item(&mut self) -> Result<(), Error> {
+        let labelled = matches!(self.lexer.peek_at(1), Token::Sign(":"));
+        if !labelled && self.lexer.take_word("input") {
+            let name = self.free_name("%")?;
+            self.lexer.expect_sign(":")?;
+            let (dtype, shape) = parse_type(self.lexer)?;
+            let id = self.graph.add_value(&name, dtype, &shape, None);
+            self.graph.inputs.push(id);
+            self.names.insert(name, id);
+        } else if !labelled && self.lexer.take_word("const") {
+            let name = self.free_name("$")?;
+            self.lexer.expect_sign(":")?;
+            let (dtype, shape) = parse_type(self.lexer)?;
+            self.lexer.expect_sign("=")?;
+            let array = parse_array(self.lexer, dtype, &shape, self.constants)?;
+            let id = self.graph.add_constant(&name, array);
+            self.names.insert(name, id);
+        } else if !labelled && self.lexer.take_word("output") {
+            let id = self.value()?;
+            self.graph.outputs.push(id);
         } else {
-            node(lexer, &mut graph, constants)?;
+            self.node()?;
         }
+        Ok(())
     }
-    lexer.expect_word("return")?;
-    while !lexer.take_sign("}") {
-        if !graph.outputs.is_empty() {
-            lexer.expect_sign(",")?;
+
+    fn node(&mut self) -> Result<(), Error> {
+        let mut name = String::new();
+        if let Token::Name(label) = self.lexer.peek().clone() {
+            self.lexer.next_token();
+            self.lexer.expect_sign(":")?;
+            name = label;
         }
-        let output = reference(lexer, &graph)?;
-        graph.outputs.push(output);
-    }
-    Ok(graph)
-}
-
-/// `%name` or `$name`.
-fn value_name(lexer: &mut Lexer) -> Result<String, Error> {
-    if !lexer.take_sign("%") && !lexer.take_sign("$") {
-        return Err(lexer.expected("a value such as `%x`").into());
-    }
-    Ok(lexer.expect_name("the value's name")?)
-}
-
-fn declaration(lexer: &mut Lexer, graph: &mut Graph) -> Result<ValueId, Error> {
-    let place = lexer.clone();
-    let name = value_name(lexer)?;
-    lexer.expect_sign(":")?;
-    let (dtype, shape) = parse_type(lexer)?;
-    if graph.values.iter().any(|value| value.name == name) {
-        return Err(place.expected("a name that is not taken").into());
-    }
-    Ok(graph.add_value(&name, dtype, &shape, None))
-}
-
-fn reference(lexer: &mut Lexer, graph: &Graph) -> Result<ValueId, Error> {
-    let error = lexer.expected("a value that is defined above");
-    let name = value_name(lexer)?;
-    graph.values().find(|(_, value)| value.name == name).map(|(id, _)| id).ok_or(error.into())
-}
-
-fn node(lexer: &mut Lexer, graph: &mut Graph, constants: &BTreeMap<String, Array>) -> Result<(), Error> {
-    let label = match lexer.peek().clone() {
-        Token::Name(label) => {
-            lexer.next_token();
-            lexer.expect_sign(":")?;
-            Some(label)
+        let mut outputs = vec![self.free_name("%")?];
+        while self.lexer.take_sign(",") {
+            let output = self.free_name("%")?;
+            if outputs.contains(&output) {
+                return Err(self.lexer.expected(&format!("a name other than `{output}` before this")).into());
+            }
+            outputs.push(output);
         }
-        _ => None,
-    };
-    let mut outputs = vec![declaration(lexer, graph)?];
-    while lexer.take_sign(",") {
-        outputs.push(declaration(lexer, graph)?);
-    }
-    lexer.expect_sign("=")?;
-    let place = lexer.clone();
-    let operator = lexer.expect_name("an operator")?;
-    let mut inputs = vec![];
-    lexer.expect_sign("(")?;
-    while !lexer.take_sign(")") {
-        if !inputs.is_empty() {
-            lexer.expect_sign(",")?;
+        self.lexer.expect_sign("=")?;
+        let spelled = self.lexer.expect_name("an operator")?;
+        let inputs = self.operands()?;
+        let attributes = match self.lexer.at_sign("{") {
+            true => attribute(self.lexer, 0)?,
+            false => Json::Object(Map::new()),
+        };
+        let mut regions = vec![];
+        while self.lexer.at_word("graph") {
+            regions.push(graph_within(self.lexer, self.constants, self.depth + 1)?);
         }
-        inputs.push(if lexer.take_word("_") { None } else { Some(reference(lexer, graph)?) });
+        let refused =
+            |problem| Error::Malformed { node: outputs.join(", "), operator: spelled.clone(), problem };
+        let operator = Operator::from_attributes(&spelled, attributes).map_err(refused)?;
+        let ids = self.graph.add_node(&name, operator, &inputs, regions)?;
+        if ids.len() != outputs.len() {
+            return Err(refused(format!("it gives {} values", ids.len())));
+        }
+        for (id, output) in ids.into_iter().zip(outputs) {
+            self.graph.values[id.0 as usize].name = output.clone();
+            self.names.insert(output, id);
+        }
+        Ok(())
     }
-    let attributes = if lexer.at_sign("{") { object(lexer)? } else { Map::new() };
-    let operator = Operator::from_attributes(&operator, Json::Object(attributes))
-        .map_err(|problem| place.expected(&format!("an operator with its attributes ({problem})")))?;
-    let mut regions = vec![];
-    while lexer.at_word("graph") {
-        regions.push(parse_graph(lexer, constants)?);
+
+    fn operands(&mut self) -> Result<Vec<Option<ValueId>>, Error> {
+        let mut inputs = vec![];
+        self.lexer.expect_sign("(")?;
+        while !self.lexer.take_sign(")") {
+            if !inputs.is_empty() {
+                self.lexer.expect_sign(",")?;
+            }
+            inputs.push(if self.lexer.take_word("_") { None } else { Some(self.value()?) });
+        }
+        Ok(inputs)
     }
-    let name = label.unwrap_or_else(|| graph.value(outputs[0]).name.clone());
-    graph.nodes.push(Node { name, operator, inputs, outputs, regions });
-    Ok(())
+
+    /// A value that is defined already.
+    fn value(&mut self) -> Result<ValueId, Error> {
+        let error = self.lexer.expected("a value that is defined above");
+        let constant = self.lexer.take_sign("$");
+        if !constant {
+            self.lexer.expect_sign("%")?;
+        }
+        let name = self.lexer.expect_name("a value's name")?;
+        let id = self.names.get(&name).copied();
+        let id = id.filter(|&id| self.graph.value(id).constant.is_some() == constant);
+        id.ok_or_else(|| error.into())
+    }
+
+    /// A name behind `sign` that no value has yet.
+    fn free_name(&mut self, sign: &str) -> Result<String, Error> {
+        self.lexer.expect_sign(sign)?;
+        let error = self.lexer.expected("a name that is not taken");
+        let name = self.lexer.expect_name("a value's name")?;
+        if self.names.contains_key(&name) { Err(error.into()) } else { Ok(name) }
+    }
 }
 
-fn object(lexer: &mut Lexer) -> Result<Map<String, Json>, Error> {
-    let fields = lexer.list("{", "}", |lexer| {
-        let name = lexer.expect_name("an attribute")?;
-        lexer.expect_sign("=")?;
-        Ok((name, json(lexer)?))
-    })?;
-    Ok(fields.into_iter().collect())
-}
-
-fn json(lexer: &mut Lexer) -> Result<Json, nablac_index::Error> {
-    let error = lexer.expected("a number, a word, `[` or `{`");
-    for (word, value) in [("true", Json::Bool(true)), ("false", Json::Bool(false)), ("null", Json::Null)] {
+/// Reads an attribute.
+fn attribute(lexer: &mut Lexer, depth: usize) -> Result<Json, Error> {
+    let error = lexer.expected("an attribute: a number, a text, a list or fields in braces");
+    if depth > DEPTH {
+        return Err(error.into());
+    }
+    for (word, value) in [("null", Json::Null), ("true", Json::Bool(true)), ("false", Json::Bool(false))] {
         if lexer.take_word(word) {
             return Ok(value);
         }
     }
-    if lexer.at_sign("[") {
-        return lexer.list("[", "]", json).map(Json::Array);
-    }
-    if lexer.at_sign("{") {
-        return object(lexer).map(Json::Object).map_err(|_| error);
-    }
     let negative = lexer.take_sign("-");
-    match lexer.next_token() {
-        Token::Name(text) if !negative => Ok(Json::String(text)),
+    match lexer.peek().clone() {
         Token::Number(digits) => {
+            lexer.next_token();
             let text = if negative { format!("-{digits}") } else { digits };
-            text.parse::<Number>().map(Json::Number).map_err(|_| error)
+            number(&text).map(Json::Number).ok_or_else(|| error.into())
         }
-        _ => Err(error),
+        _ if negative => Err(error.into()),
+        Token::Name(text) => {
+            lexer.next_token();
+            Ok(Json::String(text))
+        }
+        Token::Sign("[") => items(lexer, "[", "]", |lexer| attribute(lexer, depth + 1)).map(Json::Array),
+        Token::Sign("{") => {
+            let field = |lexer: &mut Lexer| {
+                let name = lexer.expect_name("an attribute's name")?;
+                lexer.expect_sign("=")?;
+                Ok((name, attribute(lexer, depth + 1)?))
+            };
+            let fields = items(lexer, "{", "}", field)?;
+            Ok(Json::Object(fields.into_iter().collect()))
+        }
+        _ => Err(error.into()),
     }
+}
+
+/// Digits without a point or exponent are an integer.
+fn number(text: &str) -> Option<Number> {
+    if text.contains(['.', 'e']) {
+        return text.parse().ok().and_then(Number::from_f64);
+    }
+    text.parse::<i64>().map(Number::from).or_else(|_| text.parse::<u64>().map(Number::from)).ok()
+}
+
+fn items<T>(
+    lexer: &mut Lexer,
+    open: &str,
+    close: &str,
+    item: impl Fn(&mut Lexer) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    lexer.expect_sign(open)?;
+    let mut items = vec![];
+    while !lexer.take_sign(close) {
+        if !items.is_empty() {
+            lexer.expect_sign(",")?;
+        }
+        items.push(item(lexer)?);
+    }
+    Ok(items)
 }

@@ -4,6 +4,10 @@ use crate::graph::{Graph, Node, ValueId};
 use crate::operator::Operator;
 use crate::ops::Identity;
 
+mod fold_batch_normalization;
+
+pub use fold_batch_normalization::fold_batch_normalization;
+
 /// Removes nodes whose values nobody reads or are known, then values that no node names. The values that are left are
 /// numbered in the order of the text: inputs, constants, then what the nodes write.
 pub fn remove_unread(mut graph: Graph) -> Graph {

@@ -1,7 +1,7 @@
 //! The rules of a well-formed graph.
 //!
-//! Owns what passes and `define` may take for granted: names are unique, each value has one origin and is read only after
-//! it, and its type is what that origin's definition gives.
+//! Owns what definitions and rewrites may take for granted: ids exist, names are unique, a value is written once and before
+//! it is read, and has the type that its node's operator gives it.
 
 use std::collections::BTreeSet;
 
@@ -9,67 +9,76 @@ use crate::define::output_types;
 use crate::error::Error;
 use crate::graph::{Graph, Node, ValueId};
 
-/// Checks every rule, in regions too; the error names the value or node.
+/// Checks every rule, also in subgraphs; the error names the value or node.
 pub fn verify(graph: &Graph) -> Result<(), Error> {
-    verify_values(graph)?;
-    let mut known: BTreeSet<ValueId> =
-        graph.values().filter(|(_, value)| value.constant.is_some()).map(|(id, _)| id).collect();
-    for &id in &graph.inputs {
-        if !known.insert(id) {
-            return Err(invalid(graph, id, "is an input and has another origin too"));
+    let mut names = BTreeSet::new();
+    for (_, value) in graph.values() {
+        let invalid = |problem: &str| invalid(format!("value `{}`", value.name), problem);
+        if !names.insert(&value.name) {
+            return Err(invalid("the name is taken"));
         }
+        let fits = |array: &nablac_index::Array| array.dtype() == value.dtype && array.shape() == value.shape;
+        if !value.constant.as_ref().is_none_or(fits) {
+            return Err(invalid("its elements are of another type"));
+        }
+    }
+    let mut written = vec![false; graph.values.len()];
+    for (id, _) in graph.values().filter(|(_, value)| value.constant.is_some()) {
+        written[id.0 as usize] = true;
+    }
+    let place = |what: &str| format!("{what} of graph `{}`", graph.name);
+    for &id in &graph.inputs {
+        write(graph, &mut written, &place("an input"), id)?;
     }
     for node in &graph.nodes {
-        verify_node(graph, node, &known)?;
-        for &id in &node.outputs {
-            // A node may still write a value that folding knows already; nobody can tell the two apart.
-            if !known.insert(id) && graph.value(id).constant.is_none() {
-                return Err(invalid(graph, id, "has two origins"));
-            }
-        }
+        verify_node(graph, node, &mut written)?;
     }
-    match graph.outputs.iter().find(|id| !known.contains(id)) {
-        Some(&id) => Err(invalid(graph, id, "is an output and has no origin")),
-        None => Ok(()),
-    }
+    graph.outputs.iter().try_for_each(|&id| read(graph, &written, &place("an output"), id))
 }
 
-fn invalid(graph: &Graph, id: ValueId, problem: impl Into<String>) -> Error {
-    Error::Invalid { place: format!("value `{}`", graph.value(id).name), problem: problem.into() }
-}
-
-fn verify_values(graph: &Graph) -> Result<(), Error> {
-    let mut names = BTreeSet::new();
-    for (id, value) in graph.values() {
-        if !names.insert(&value.name) {
-            return Err(invalid(graph, id, "the name is taken"));
-        }
-        if let Some(array) = &value.constant
-            && (array.dtype(), array.shape()) != (value.dtype, &value.shape[..])
-        {
-            return Err(invalid(graph, id, "its elements are of another type or shape"));
-        }
-    }
-    Ok(())
-}
-
-fn verify_node(graph: &Graph, node: &Node, known: &BTreeSet<ValueId>) -> Result<(), Error> {
-    if let Some(&id) = node.inputs.iter().flatten().find(|id| !known.contains(id)) {
-        return Err(invalid(graph, id, format!("is read by node `{}` before it has a value", node.name)));
-    }
+fn verify_node(graph: &Graph, node: &Node, written: &mut [bool]) -> Result<(), Error> {
+    let place = format!("node `{}` ({})", node.name, node.operator.name());
+    node.inputs.iter().flatten().try_for_each(|&id| read(graph, written, &place, id))?;
     node.regions.iter().try_for_each(verify)?;
     let types = output_types(graph, &node.name, &node.operator, &node.inputs, &node.regions)?;
-    if types.len() != node.outputs.len() {
-        let problem = format!("writes {} values, its operator {}", node.outputs.len(), types.len());
-        return Err(Error::Invalid { place: format!("node `{}`", node.name), problem });
+    if types.len() != node.outputs.len() || types.is_empty() {
+        let problem = format!("it writes {} values, its operator gives {}", node.outputs.len(), types.len());
+        return Err(invalid(place, &problem));
     }
-    for (&id, (dtype, shape)) in node.outputs.iter().zip(&types) {
+    for (&id, (dtype, shape)) in node.outputs.iter().zip(types) {
+        write(graph, written, &place, id)?;
         let value = graph.value(id);
-        if (value.dtype, &value.shape) != (*dtype, shape) {
-            let [own, given] =
-                [(value.dtype, &value.shape), (*dtype, shape)].map(|(t, s)| format!("{t}{s:?}"));
-            return Err(invalid(graph, id, format!("is {own}, but its node `{}` gives {given}", node.name)));
+        if (value.dtype, &value.shape) != (dtype, &shape) {
+            let problem = format!(
+                "`{}` is {}{:?}, its operator gives {dtype}{shape:?}",
+                value.name, value.dtype, value.shape
+            );
+            return Err(invalid(place, &problem));
         }
     }
     Ok(())
+}
+
+fn write(graph: &Graph, written: &mut [bool], place: &str, id: ValueId) -> Result<(), Error> {
+    let Some(already) = written.get_mut(id.0 as usize) else { return Err(missing(place, id)) };
+    if std::mem::replace(already, true) {
+        return Err(invalid(place, &format!("`{}` has a value already", graph.value(id).name)));
+    }
+    Ok(())
+}
+
+fn read(graph: &Graph, written: &[bool], place: &str, id: ValueId) -> Result<(), Error> {
+    match written.get(id.0 as usize) {
+        Some(true) => Ok(()),
+        Some(false) => Err(invalid(place, &format!("`{}` has no value yet", graph.value(id).name))),
+        None => Err(missing(place, id)),
+    }
+}
+
+fn missing(place: &str, id: ValueId) -> Error {
+    invalid(place, &format!("there is no value number {}", id.0))
+}
+
+fn invalid(place: impl Into<String>, problem: &str) -> Error {
+    Error::Invalid { place: place.into(), problem: problem.into() }
 }

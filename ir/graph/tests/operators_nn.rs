@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use nablac_graph::source::{Framework, SourceAttribute, SourceDim, SourceModel, SourceNode, SourceTensor};
 use nablac_graph::{Graph, define, import};
-use nablac_index::{Array, DType, Program, Value, run, verify};
+use nablac_index::{Array, DType, Program, Value, run, simplify, verify};
 use serde_json::Value as Json;
 
 /// A single operator with inputs and expected outputs.
@@ -101,9 +101,17 @@ impl Case {
         program
     }
 
+    /// The operator by itself, and after the rewrites of index notation.
     fn check(&self) {
         let program = self.program();
-        let results = run(&program, &self.inputs).unwrap();
+        self.compare(&program);
+        let simple = simplify(program);
+        verify(&simple).unwrap_or_else(|e| panic!("{}: {e}\n{simple}", self.name));
+        self.compare(&simple);
+    }
+
+    fn compare(&self, program: &Program) {
+        let results = run(program, &self.inputs).unwrap();
         for (position, (y, expected)) in results.iter().zip(&self.outputs).enumerate() {
             let place = format!("{}, output {position}\n{program}", self.name);
             assert_eq!((y.dtype(), y.shape()), (expected.dtype(), expected.shape()), "{place}");

@@ -221,10 +221,8 @@ fn word_sign(text: &str) -> Option<&'static str> {
 }
 
 fn name_length(text: &str) -> usize {
-    text.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '.').map_or(text.len(), |end| {
-        // `a..b` is a range, not a name with dots.
-        text[..end].find("..").unwrap_or(end)
-    })
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '.').unwrap_or(text.len());
+    text[..end].find("..").unwrap_or(end) // `a..b` is a range, not a name with dots
 }
 
 fn number_length(text: &str) -> usize {

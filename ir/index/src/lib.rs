@@ -29,7 +29,7 @@ pub use expression::{Access, Binary, Expr, Unary};
 pub use index::{Atom, Index};
 pub use interpret::{Memory, run, run_all};
 pub use parse::{parse, parse_array, parse_literal, parse_program, parse_reduce, parse_type, parse_with};
-pub use print::{INLINE_ELEMENTS, KEYWORDS, array_text, literal_text};
+pub use print::{KEYWORDS, array_text, is_inline, literal_text};
 pub use program::{
     Branch, Carry, Loop, LoopId, Program, Reduce, Repeat, Role, Statement, Step, Tensor, TensorId,
     for_each_read, for_each_write, largest, smallest,

@@ -23,13 +23,13 @@ pub const KEYWORDS: &[&str] = &[
 ];
 
 /// Constants of up to this many elements stand in the text itself; larger ones as `@hash`, beside it.
-pub const INLINE_ELEMENTS: usize = 16;
+const INLINE_ELEMENTS: usize = 16;
 
 impl Program {
     /// The constants that the text names by hash only: what a reader needs beside it.
     pub fn constants(&self) -> BTreeMap<String, Array> {
         let arrays = self.tensors.iter().filter_map(|t| match &t.role {
-            Role::Constant(array) if array.len() > INLINE_ELEMENTS => Some(array),
+            Role::Constant(array) if !is_inline(array) => Some(array),
             _ => None,
         });
         arrays.map(|array| (array.hash(), array.clone())).collect()
@@ -58,9 +58,14 @@ impl fmt::Display for Program {
     }
 }
 
+/// Whether a constant's elements stand in the text itself.
+pub fn is_inline(array: &Array) -> bool {
+    array.len() <= INLINE_ELEMENTS
+}
+
 /// `[1.0, 2.0]` for small arrays, `@hash` for others.
 pub fn array_text(array: &Array) -> String {
-    if array.len() > INLINE_ELEMENTS {
+    if !is_inline(array) {
         return format!("@{}", name_text(&array.hash(), &[]));
     }
     let values: Vec<String> = array.values().map(|v| literal_text(array.dtype(), v, false)).collect();

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use nablac_index::lexer::name_text;
-use nablac_index::{Array, Element, INLINE_ELEMENTS, Index, KEYWORDS, Scope, TensorId, array_text};
+use nablac_index::{Array, Element, Index, KEYWORDS, Scope, TensorId, array_text, is_inline};
 
 use crate::program::{Buffer, For, Kernel, Kind, Program, Role, Statement, Step};
 
@@ -25,7 +25,7 @@ impl Program {
     /// The constants that the text names by hash only: what a reader needs beside it.
     pub fn constants(&self) -> BTreeMap<String, Array> {
         let arrays = self.buffers.iter().filter_map(|buffer| match &buffer.role {
-            Role::Constant(array) if array.len() > INLINE_ELEMENTS => Some(array),
+            Role::Constant(array) if !is_inline(array) => Some(array),
             _ => None,
         });
         arrays.map(|array| (array.hash(), array.clone())).collect()

@@ -1,60 +1,36 @@
-//! What holds of every program: its text is read back, and rewrites keep its meaning.
+//! What holds of every program that is lowered: the nests verify, compute the same values, also when buffers share an
+//! arena, and their text reads back.
 
 #![allow(clippy::unwrap_used)]
 
-use nablac_loops::{Kernel, Program, Step, expand, number_variables, parse_with, run, verify};
-
+#[path = "../../index/tests/random/mod.rs"]
 mod random;
 
-/// As many programs as a second allows.
-const PROGRAMS: u64 = 400;
+use nablac_index::{assign_layouts, simplify};
+use nablac_loops::{Capacity, lower, parse_with, plan, run, verify};
+
+const PROGRAMS: u64 = 3000;
 
 #[test]
-fn what_is_printed_is_read_back() {
+fn lowering_and_planning_keep_values() {
     for seed in 0..PROGRAMS {
-        let program = random::program(seed);
-        verify(&program).unwrap_or_else(|error| panic!("seed {seed}: {error}\n{program}"));
-        let text = program.to_string();
-        let read = parse_with(&text, &program.constants());
-        assert_eq!(read.as_ref(), Ok(&program), "seed {seed}:\n{text}");
-        assert_eq!(read.unwrap().to_string(), text);
+        let (source, inputs) = random::program(seed);
+        let capacity = Capacity { float_registers: [4, 16, 32][seed as usize % 3] };
+        let expected = nablac_index::run(&source, &inputs).unwrap();
+        let program = if seed % 2 == 0 { source.clone() } else { assign_layouts(simplify(source.clone())) };
+        let lowered = lower(&program, capacity);
+        let planned = plan(lowered.clone());
+        for (stage, nests) in [("lower", lowered), ("plan", planned)] {
+            verify(&nests).unwrap_or_else(|e| panic!("seed {seed} {stage}: {e}\n{program}\n{nests}"));
+            let found = run(&nests, &inputs)
+                .unwrap_or_else(|e| panic!("seed {seed} {stage}: {e}\n{program}\n{nests}"));
+            let same = expected.iter().zip(&found).all(|(a, b)| {
+                a.shape() == b.shape()
+                    && a.values().zip(b.values()).all(|(x, y)| x.as_f64() == y.as_f64() || x == y)
+            });
+            assert!(same, "seed {seed} {stage}\n{program}\n{nests}\n{expected:?}\n{found:?}");
+            let read = parse_with(&nests.to_string(), &nests.constants()).unwrap();
+            assert_eq!(read, nests, "seed {seed} {stage}\n{nests}");
+        }
     }
-}
-
-#[test]
-fn writing_out_unrolled_loops_changes_nothing() {
-    for seed in 0..PROGRAMS {
-        let program = random::program(seed);
-        let inputs = random::inputs(&program, seed);
-        let expanded = number_variables(Program { steps: expand_steps(&program.steps), ..program.clone() });
-        verify(&expanded).unwrap_or_else(|error| panic!("seed {seed}: {error}\n{program}\n{expanded}"));
-        let results = run(&program, &inputs).unwrap();
-        assert_eq!(run(&expanded, &inputs).unwrap(), results, "seed {seed}:\n{program}");
-    }
-}
-
-#[test]
-fn numbers_are_canonical_already_where_a_text_was_read() {
-    for seed in 0..PROGRAMS {
-        let program = random::program(seed);
-        assert_eq!(number_variables(program.clone()), program, "seed {seed}");
-    }
-}
-
-fn expand_steps(steps: &[Step]) -> Vec<Step> {
-    let each = |step: &Step| match step {
-        Step::Kernel(kernel) => Step::Kernel(Kernel { ..expand(kernel).unwrap() }),
-        Step::Repeat { counter, extent, carried, body } => Step::Repeat {
-            counter: counter.clone(),
-            extent: *extent,
-            carried: carried.clone(),
-            body: expand_steps(body),
-        },
-        Step::Branch { condition, then, otherwise } => Step::Branch {
-            condition: *condition,
-            then: expand_steps(then),
-            otherwise: expand_steps(otherwise),
-        },
-    };
-    steps.iter().map(each).collect()
 }

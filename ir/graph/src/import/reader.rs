@@ -199,10 +199,13 @@ impl<'r, 's> Reader<'r, 's> {
         inputs: &[Option<ValueId>],
         regions: Vec<Graph>,
     ) -> Result<Vec<ValueId>, Error> {
-        self.scope
-            .graph
-            .add_node(&self.node.name, operator.into(), inputs, regions)
-            .map_err(|e| self.spelled(e))
+        let added = self.scope.graph.add_node(&self.node.name, operator.into(), inputs, regions);
+        let outputs = added.map_err(|error| self.spelled(error))?;
+        for &id in &outputs {
+            let subject = || format!("node `{}` ({})", self.node.name, self.node.operator);
+            self.scope.limits.check_shape(&self.scope.graph.value(id).shape, subject)?;
+        }
+        Ok(outputs)
     }
 
     /// Adds a node of one output.
@@ -239,7 +242,7 @@ impl<'r, 's> Reader<'r, 's> {
             return Err(self.malformed(problem));
         }
         self.scope.bring(self.model, model);
-        let mut inner = Scope::new(model, Some(self.scope));
+        let mut inner = Scope::new(model, Some(self.scope), self.scope.limits);
         for (input, given) in model.inputs.iter().zip(inputs) {
             match given {
                 Given::Type(dtype, shape) => inner.add_input(&input.name, *dtype, shape),

@@ -21,6 +21,6 @@ impl Operation for Abs {
     }
 
     fn define(&self, definition: &mut Definition) -> Result<(), Error> {
-        definition.map(|x| x.unary(Unary::Abs))
+        definition.map_number(|x| x.unary(Unary::Abs))
     }
 }

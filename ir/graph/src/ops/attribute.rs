@@ -1,7 +1,10 @@
 //! How attributes that JSON has no form for stand in it: element types by name, infinities and NaN as words.
 
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// An element type, by its name.
-pub(super) mod dtype {
+pub(crate) mod dtype {
     use nablac_index::DType;
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
@@ -16,26 +19,34 @@ pub(super) mod dtype {
     }
 }
 
-/// A float; `inf`, `-inf` and `NaN` as words.
-pub(super) mod real {
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serializer};
+/// A float that may be infinite or not a number: those stand as words. It is equal to itself in any case.
+#[derive(Clone, Copy, Debug)]
+pub struct Real(pub f64);
 
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Real {
-        Number(f64),
-        Word(String),
+impl PartialEq for Real {
+    fn eq(&self, other: &Real) -> bool {
+        self.0.to_bits() == other.0.to_bits() || self.0.is_nan() && other.0.is_nan()
     }
+}
 
-    pub fn serialize<S: Serializer>(x: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+impl Serialize for Real {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Real(x) = self;
         if x.is_finite() { serializer.serialize_f64(*x) } else { serializer.serialize_str(&x.to_string()) }
     }
+}
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-        match Real::deserialize(deserializer)? {
-            Real::Number(x) => Ok(x),
-            Real::Word(word) => word.parse().map_err(D::Error::custom),
+impl<'de> Deserialize<'de> for Real {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Real, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Number(f64),
+            Word(String),
+        }
+        match Form::deserialize(deserializer)? {
+            Form::Number(x) => Ok(Real(x)),
+            Form::Word(word) => word.parse().map(Real).map_err(D::Error::custom),
         }
     }
 }

@@ -34,12 +34,13 @@ impl Operation for Clip {
     fn define(&self, definition: &mut Definition) -> Result<(), Error> {
         let bounds = [definition.optional(1), definition.optional(2)];
         for bound in bounds.into_iter().flatten() {
-            let shape = definition.shape(bound);
-            definition.require(shape.iter().product::<usize>() == 1, || format!("a bound of shape {shape:?}"))?;
+            let (dtype, shape) = (definition.dtype(bound), definition.shape(bound));
+            let single = shape.iter().all(|&n| n == 1) && dtype == definition.dtype(definition.input(0)?);
+            definition.require(single, || format!("a bound {dtype}{shape:?} is not one value of its type"))?;
         }
         let bound = |t| Expr::read(t, vec![0.into(); definition.shape(t).len()]);
         let [low, high] = bounds.map(|b| b.map(bound));
-        definition.map(|x| {
+        definition.map_number(|x| {
             let x = low.into_iter().fold(x, Expr::max);
             high.into_iter().fold(x, Expr::min)
         })

@@ -42,12 +42,12 @@ impl Operation for If {
     }
 
     fn define(&self, definition: &mut Definition) -> Result<(), Error> {
+        let sides: [&Graph; 2] = definition.regions()?;
         let condition = definition.input(0)?;
         let (dtype, shape) = (definition.dtype(condition), definition.shape(condition));
         definition.require(dtype == DType::Bool && shape.iter().all(|&n| n == 1), || {
             format!("its condition is {dtype}{shape:?}, not one boolean")
         })?;
-        let sides = [definition.region(0)?, definition.region(1)?];
         let inputs: Vec<TensorId> =
             (1..definition.inputs().len()).map(|i| definition.input(i)).collect::<Result<_, _>>()?;
         let split = sides[0].inputs.len();

@@ -57,7 +57,7 @@ impl Operation for Loop {
     }
 
     fn define(&self, definition: &mut Definition) -> Result<(), Error> {
-        let body = definition.region(0)?;
+        let [body] = definition.regions()?;
         let others: Vec<TensorId> =
             (1..definition.inputs().len()).map(|i| definition.input(i)).collect::<Result<_, _>>()?;
         definition.require(others.len() >= self.states, || "it has too few inputs".into())?;

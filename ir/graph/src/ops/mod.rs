@@ -10,7 +10,7 @@ pub use reduce::Reduction;
 pub use window::Window;
 
 mod activation;
-mod attribute;
+pub mod attribute;
 mod broadcast;
 mod convolution;
 mod layout;

@@ -21,6 +21,6 @@ impl Operation for Neg {
     }
 
     fn define(&self, definition: &mut Definition) -> Result<(), Error> {
-        definition.map(|x| x.unary(Unary::Neg))
+        definition.map_number(|x| x.unary(Unary::Neg))
     }
 }

@@ -3,7 +3,7 @@
 use nablac_index::{Binary, DType, Expr, Index, Reduce, Value, axes};
 use serde::{Deserialize, Serialize};
 
-use super::attribute;
+use super::attribute::Real;
 use crate::error::Error;
 use crate::graph::ValueId;
 use crate::import::Reader;
@@ -31,8 +31,7 @@ pub struct Pad {
     /// What is added.
     pub mode: Mode,
     /// The value that mode `constant` adds, unless it is the second input.
-    #[serde(with = "attribute::real")]
-    pub value: f64,
+    pub value: Real,
     /// How many elements come before the first one, per axis.
     pub before: Vec<i64>,
     /// How many elements come behind the last one, per axis.
@@ -60,7 +59,7 @@ impl Operation for Pad {
             return Ok(vec![x]);
         }
         let known = if mode == Mode::Constant { value(node, x)? } else { Some(0.0) };
-        let pad = Pad { mode, value: known.unwrap_or(0.0), before, after };
+        let pad = Pad { mode, value: Real(known.unwrap_or(0.0)), before, after };
         let operands = match known {
             Some(_) => vec![x],
             None => vec![x, node.input(2)?],
@@ -127,7 +126,7 @@ impl Pad {
         let value = value.map(|v| Expr::read(v, vec![0.into(); definition.shape(v).len()]));
         definition.emit(dtype, &axes(shape), &[], Reduce::Set, |at| {
             let at: Vec<Index> = at.iter().zip(&self.before).map(|(i, n)| i.clone() - *n).collect();
-            let read = Expr::read_or(x, at.clone(), Value::from_f64(dtype, self.value));
+            let read = Expr::read_or(x, at.clone(), Value::from_f64(dtype, self.value.0));
             match value {
                 Some(value) => inside(&at, &from).into_iter().rfold(read, |y, held| held.select(y, value.clone())),
                 None => read,

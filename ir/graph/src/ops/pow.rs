@@ -31,6 +31,8 @@ impl Operation for Pow {
     fn define(&self, definition: &mut Definition) -> Result<(), Error> {
         let (base, exponent) =
             (definition.dtype(definition.input(0)?), definition.dtype(definition.input(1)?));
+        let numbers = base != DType::Bool && exponent != DType::Bool && definition.inputs().len() == 2;
+        definition.require(numbers, || format!("its operands are {base} and {exponent}, not two numbers"))?;
         let between = computed_in(base, exponent);
         broadcast::mixed(definition, base, |operands| {
             let mut operands = operands.into_iter().zip([base, exponent]);

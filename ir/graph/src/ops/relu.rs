@@ -22,6 +22,6 @@ impl Operation for Relu {
 
     fn define(&self, definition: &mut Definition) -> Result<(), Error> {
         let dtype = definition.dtype(definition.input(0)?);
-        definition.map(|x| x.max(Expr::literal(dtype, 0.0)))
+        definition.map_number(|x| x.max(Expr::literal(dtype, 0.0)))
     }
 }

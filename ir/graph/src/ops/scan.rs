@@ -58,7 +58,7 @@ impl Operation for Scan {
     }
 
     fn define(&self, definition: &mut Definition) -> Result<(), Error> {
-        let body = definition.region(0)?;
+        let [body] = definition.regions()?;
         let all: Vec<TensorId> =
             (0..definition.inputs().len()).map(|i| definition.input(i)).collect::<Result<_, _>>()?;
         let split = self.states + self.inputs.len();
@@ -66,12 +66,11 @@ impl Operation for Scan {
         definition.require(fits, || "its body does not fit its inputs and outputs".into())?;
         let (initial, sliced, captures) = (&all[..self.states], &all[self.states..split], &all[split..]);
         keeps_types(definition, body, 0, initial)?;
-        let extent =
-            |(&x, along): (&TensorId, &Along)| definition.shape(x).get(along.axis).copied().unwrap_or(0);
-        let extents: Vec<usize> = sliced.iter().zip(&self.inputs).map(extent).collect();
-        let length = extents.first().copied().unwrap_or(0);
-        definition.require(!extents.is_empty() && extents.iter().all(|&n| n == length), || {
-            format!("its sliced inputs are of lengths {extents:?}")
+        let extent = |(&x, along): (&TensorId, &Along)| definition.shape(x).get(along.axis).copied();
+        let extents: Vec<Option<usize>> = sliced.iter().zip(&self.inputs).map(extent).collect();
+        let length = extents.first().copied().flatten().filter(|n| extents.iter().all(|e| *e == Some(*n)));
+        let length = length.ok_or_else(|| {
+            definition.malformed(format!("its sliced inputs are of lengths {extents:?}, not of one"))
         })?;
         let mut stacks = vec![];
         for (&id, along) in body.outputs[self.states..].iter().zip(&self.outputs) {

@@ -21,6 +21,6 @@ impl Operation for Tanh {
     }
 
     fn define(&self, definition: &mut Definition) -> Result<(), Error> {
-        definition.map(|x| x.unary(Unary::Tanh))
+        definition.map_real(|x| x.unary(Unary::Tanh))
     }
 }

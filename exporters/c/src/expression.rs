@@ -1,0 +1,270 @@
+//! Expressions as C text, with exactly the meaning of `nablac_index::arithmetic`.
+//!
+//! Owns which C operator or function an operation becomes. Where C's own operator is exact it is written; elsewhere a small
+//! function of `helper` stands for it.
+
+use nablac_index::{Binary, DType, Expr, Unary, Value, largest, smallest};
+
+use crate::error::Error;
+use crate::literal::{c_type, is_narrow, number};
+use crate::writer::{Level, Text, Writer};
+
+impl Writer<'_> {
+    /// An expression as C text.
+    pub fn expression(&mut self, expression: &Expr) -> Result<Text, Error> {
+        match expression {
+            Expr::Literal(dtype, value) => {
+                let text = number(*dtype, *value, &mut self.helpers.math);
+                let level = if text.starts_with('-') { Level::Prefix } else { Level::Name };
+                Ok(Text::new(text, level))
+            }
+            Expr::Index(index) => {
+                let text = self.index(index)?;
+                Ok(Text::new(format!("(int64_t){}", text.at(Level::Prefix)), Level::Prefix))
+            }
+            Expr::Read(access) => self.read(access),
+            Expr::Unary(operation, a) => self.unary(*operation, a),
+            Expr::Binary(operation, a, b) if operation.is_comparison() => self.comparison(*operation, a, b),
+            Expr::Binary(operation, a, b) => self.binary(*operation, a, b),
+            Expr::Select(abc) => {
+                let [condition, then, otherwise] = [0, 1, 2].map(|i| self.expression(&abc[i]));
+                let (condition, then, otherwise) = (condition?, then?, otherwise?);
+                let [then, otherwise] = [then, otherwise].map(|text| text.behind(Level::Choice));
+                let text = format!("{} ? {then} : {otherwise}", condition.behind(Level::Choice));
+                Ok(Text::widened(text, Level::Choice))
+            }
+            Expr::Cast(to, a) => self.cast(*to, a),
+            Expr::MultiplyAdd(abc) => {
+                let dtype = self.scope.type_of(&abc[0]);
+                if !dtype.is_float() {
+                    let [a, b, c] = abc.as_ref().clone();
+                    return self.expression(&(a * b + c));
+                }
+                self.call_math("fma", dtype, &abc.each_ref())
+            }
+            Expr::Stop(a) => self.expression(a),
+        }
+    }
+
+    /// An expression whose C type is the one of its element type, so that it can be passed or stored without a conversion.
+    pub fn typed(&mut self, expression: &Expr) -> Result<Text, Error> {
+        let dtype = self.scope.type_of(expression);
+        let text = self.expression(expression)?;
+        Ok(match !text.exact && is_narrow(dtype) {
+            true => Text::new(format!("({}){}", c_type(dtype), text.at(Level::Prefix)), Level::Prefix),
+            false => text,
+        })
+    }
+
+    fn call(&mut self, function: &str, operands: &[&Expr]) -> Result<Text, Error> {
+        let operands = operands.iter().map(|e| Ok(self.typed(e)?.text)).collect::<Result<Vec<_>, Error>>()?;
+        Ok(Text::new(format!("{function}({})", operands.join(", ")), Level::Name))
+    }
+
+    fn call_math(&mut self, function: &str, dtype: DType, operands: &[&Expr]) -> Result<Text, Error> {
+        self.helpers.math = true;
+        let suffix = if dtype == DType::F32 { "f" } else { "" };
+        self.call(&format!("{function}{suffix}"), operands)
+    }
+
+    fn unary(&mut self, operation: Unary, a: &Expr) -> Result<Text, Error> {
+        let dtype = self.scope.type_of(a);
+        let function = match operation {
+            Unary::Neg if dtype.is_float() => {
+                let operand = self.expression(a)?;
+                let text = if operand.text.starts_with('-') {
+                    format!("({})", operand.text)
+                } else {
+                    operand.at(Level::Prefix)
+                };
+                return Ok(Text::new(format!("-{text}"), Level::Prefix));
+            }
+            Unary::Abs if dtype.kind() == nablac_index::Kind::Unsigned => return self.expression(a),
+            Unary::IsNan | Unary::Neg | Unary::Abs if !dtype.is_float() || operation == Unary::IsNan => {
+                let function = self.helpers.unary(operation, dtype);
+                let call = self.call(&function, &[a])?;
+                return Ok(Text { exact: operation != Unary::IsNan, ..call });
+            }
+            Unary::Not => return self.not(a, dtype),
+            Unary::Abs => "fabs",
+            Unary::Round => "rint",
+            other => other.name(),
+        };
+        self.call_math(function, dtype, &[a])
+    }
+
+    fn not(&mut self, a: &Expr, dtype: DType) -> Result<Text, Error> {
+        let operand = self.expression(a)?;
+        if dtype == DType::Bool {
+            return Ok(Text::widened(format!("!{}", operand.at(Level::Name)), Level::Prefix));
+        }
+        let text = format!("~{}", operand.at(Level::Prefix));
+        Ok(match is_narrow(dtype) {
+            true => Text::new(format!("({}){text}", c_type(dtype)), Level::Prefix),
+            false => Text::new(text, Level::Prefix),
+        })
+    }
+
+    fn binary(&mut self, operation: Binary, a: &Expr, b: &Expr) -> Result<Text, Error> {
+        let dtype = self.scope.type_of(a);
+        if dtype == DType::Bool {
+            return self.logical(operation, a, b);
+        }
+        let infix = match operation {
+            Binary::Add => Some(Level::Sum),
+            Binary::Sub => Some(Level::Sum),
+            Binary::Mul => Some(Level::Product),
+            Binary::Div if dtype.is_float() => Some(Level::Product),
+            Binary::And | Binary::Or | Binary::Xor => return self.bits(operation, dtype, a, b),
+            _ => None,
+        };
+        let whole = || Expr::Binary(operation, Box::new(a.clone()), Box::new(b.clone()));
+        match infix {
+            Some(level) if dtype.is_float() || self.stays_inside(&whole(), dtype) => {
+                let text = self.expression(a)?.at(level);
+                Ok(Text::new(
+                    format!("{text} {} {}", operation.name(), self.expression(b)?.behind(level)),
+                    level,
+                ))
+            }
+            None if dtype.is_float() => match operation {
+                Binary::Rem => self.call_math("fmod", dtype, &[a, b]),
+                Binary::Pow => self.call_math("pow", dtype, &[a, b]),
+                _ => self.call_helper(operation, dtype, a, b),
+            },
+            _ => self.call_helper(operation, dtype, a, b),
+        }
+    }
+
+    fn call_helper(&mut self, operation: Binary, dtype: DType, a: &Expr, b: &Expr) -> Result<Text, Error> {
+        let function = self.helpers.binary(operation, dtype);
+        self.call(&function, &[a, b])
+    }
+
+    fn bits(&mut self, operation: Binary, dtype: DType, a: &Expr, b: &Expr) -> Result<Text, Error> {
+        let (a, b) =
+            (self.expression(a)?.behind(Level::Comparison), self.expression(b)?.behind(Level::Comparison));
+        let text = format!("{a} {} {b}", bit_sign(operation));
+        Ok(match is_narrow(dtype) {
+            true => Text::new(format!("({})({text})", c_type(dtype)), Level::Prefix),
+            false => Text::new(text, Level::Bits),
+        })
+    }
+
+    /// Booleans are 0 or 1. Compilers warn about `&&` beside a constant.
+    fn logical(&mut self, operation: Binary, a: &Expr, b: &Expr) -> Result<Text, Error> {
+        let constant = matches!(a, Expr::Literal(..)) || matches!(b, Expr::Literal(..));
+        let (sign, level) = match operation {
+            Binary::Xor => ("!=", Level::Comparison),
+            _ if constant => (bit_sign(operation), Level::Bits),
+            Binary::And => ("&&", Level::And),
+            _ => ("||", Level::Or),
+        };
+        let mut operand = |e: &Expr| -> Result<String, Error> {
+            let text = self.expression(e)?;
+            let tighter = if sign == "&&" || sign == "||" { Level::Comparison } else { Level::Prefix };
+            Ok(if text.level == level && level < Level::Bits { text.text } else { text.at(tighter) })
+        };
+        let text = format!("{} {sign} {}", operand(a)?, operand(b)?);
+        Ok(Text::widened(text, level))
+    }
+
+    fn comparison(&mut self, operation: Binary, a: &Expr, b: &Expr) -> Result<Text, Error> {
+        let dtype = self.scope.type_of(a);
+        let sign = operation.name();
+        if let (Some(x), Some(y)) = (small_index(a), small_index(b)) {
+            let (x, y) = (self.index(&x)?.at(Level::Sum), self.index(&y)?.at(Level::Sum));
+            return Ok(Text::widened(format!("{x} {sign} {y}"), Level::Comparison));
+        }
+        let (x, y) = (self.expression(a)?, self.expression(b)?);
+        // Compilers warn where they see that a comparison is always true or false.
+        let extreme = |e: &Expr| matches!(e, Expr::Literal(_, Value::Int(v)) if *v == smallest(dtype) || *v == largest(dtype));
+        let decided = extreme(a) || extreme(b) || x.text == y.text;
+        if !dtype.is_float() && decided {
+            let call = self.call_helper(operation, dtype, a, b)?;
+            return Ok(Text { exact: false, ..call });
+        }
+        let [x, y] = [x, y].map(|text| text.behind(Level::Comparison));
+        Ok(Text::widened(format!("{x} {sign} {y}"), Level::Comparison))
+    }
+
+    fn cast(&mut self, to: DType, a: &Expr) -> Result<Text, Error> {
+        let from = self.scope.type_of(a);
+        if from == to {
+            return self.expression(a);
+        }
+        if to == DType::Bool {
+            let text = self.expression(a)?.behind(Level::Comparison);
+            let zero = number(from, Value::from_f64(from, 0.0), &mut false);
+            return Ok(Text::widened(format!("{text} != {zero}"), Level::Comparison));
+        }
+        if from.is_float() && !to.is_float() {
+            let function = self.helpers.saturate(from, to);
+            return self.call(&function, &[a]);
+        }
+        // An index fits in 32 bits, and needs no detour through 64.
+        let text = match a {
+            Expr::Index(index) => self.index(index)?,
+            _ => self.expression(a)?,
+        };
+        Ok(Text::new(format!("({}){}", c_type(to), text.at(Level::Prefix)), Level::Prefix))
+    }
+
+    /// Whether C's own operator can't overflow, for all that the operands' types and the loops say.
+    fn stays_inside(&self, expression: &Expr, dtype: DType) -> bool {
+        let exact = matches!(dtype, DType::I32 | DType::I64);
+        let limits = (i128::from(smallest(dtype)), i128::from(largest(dtype)));
+        exact && self.interval(expression).is_some_and(|(low, high)| low >= limits.0 && high <= limits.1)
+    }
+
+    /// The values that an integer expression can take, where that is easily seen.
+    fn interval(&self, expression: &Expr) -> Option<(i128, i128)> {
+        let dtype = self.scope.type_of(expression);
+        let of_type = |dtype: DType| {
+            let narrow = dtype.bytes() <= 4 && !dtype.is_float();
+            narrow.then(|| (i128::from(smallest(dtype)), i128::from(largest(dtype))))
+        };
+        match expression {
+            Expr::Literal(DType::U64, _) => None,
+            Expr::Literal(_, Value::Int(x)) => Some((i128::from(*x), i128::from(*x))),
+            Expr::Index(index) => self.bounds.range(index).map(|(low, high)| (low.into(), high.into())),
+            Expr::Cast(to, a) => {
+                let inner = self.interval(a).filter(|_| !self.scope.type_of(a).is_float())?;
+                let outer =
+                    of_type(*to).or((*to == DType::I64).then_some((i64::MIN.into(), i64::MAX.into())))?;
+                (inner.0 >= outer.0 && inner.1 <= outer.1).then_some(inner)
+            }
+            Expr::Binary(operation @ (Binary::Add | Binary::Sub | Binary::Mul), a, b)
+                if matches!(dtype, DType::I32 | DType::I64) =>
+            {
+                let ((a, b), (c, d)) = (self.interval(a)?, self.interval(b)?);
+                let ends = match operation {
+                    Binary::Add => [a + c, b + d, a + c, b + d],
+                    Binary::Sub => [a - d, b - c, a - d, b - c],
+                    _ => [a * c, a * d, b * c, b * d],
+                };
+                let (low, high) = (*ends.iter().min()?, *ends.iter().max()?);
+                let fits = low >= i128::from(smallest(dtype)) && high <= i128::from(largest(dtype));
+                fits.then_some((low, high))
+            }
+            _ => of_type(dtype),
+        }
+    }
+}
+
+fn bit_sign(operation: Binary) -> &'static str {
+    match operation {
+        Binary::And => "&",
+        Binary::Or => "|",
+        _ => "^",
+    }
+}
+
+/// An index that is compared in 32 bits, as those of loops are.
+fn small_index(expression: &Expr) -> Option<nablac_index::Index> {
+    match expression {
+        Expr::Index(index) => Some(index.clone()),
+        Expr::Literal(DType::I64, Value::Int(x)) if i32::try_from(*x).is_ok() => Some((*x).into()),
+        _ => None,
+    }
+}

@@ -1,0 +1,43 @@
+//! The public header: `NAME.h`.
+
+use nablac_loops::{Buffer, Program, arena_alignment};
+
+use crate::Options;
+use crate::identifiers::Identifiers;
+use crate::literal::{c_type, comment_text};
+
+/// The text of `NAME.h`.
+pub fn header(program: &Program, identifiers: &Identifiers, options: &Options) -> String {
+    let Identifiers { prefix, upper, .. } = identifiers;
+    let mut shapes = String::new();
+    let mut places = String::new();
+    let inputs = program.inputs().into_iter().enumerate().map(|(k, id)| (k, "input", "", id));
+    let outputs = program.outputs().into_iter().enumerate().map(|(k, id)| (k, "output", "const ", id));
+    for (position, kind, constant, id) in inputs.chain(outputs) {
+        let buffer = program.buffer(id);
+        shapes += &shape(buffer, &format!("{upper}_{}{position}", kind.to_ascii_uppercase()), kind, position);
+        let t = c_type(buffer.dtype);
+        places += &format!("{constant}{t} *{prefix}_{kind}{position}({constant}{prefix}_ctx_t *ctx);\n");
+    }
+    include_str!("../templates/header.h")
+        .replace("@VERSION@", &options.version)
+        .replace("@MODEL_SHA256@", &options.model_sha256)
+        .replace("@ARENA_SIZE@", &program.arena_bytes.to_string())
+        .replace("@ARENA_ALIGN@", &arena_alignment(program).to_string())
+        .replace("@SHAPES@\n", &shapes)
+        .replace("@PLACES@\n", &places)
+        .replace("@NAME@", prefix)
+        .replace("@UPPER@", upper)
+}
+
+fn shape(buffer: &Buffer, macro_name: &str, kind: &str, position: usize) -> String {
+    let extents: Vec<String> = buffer.shape.iter().map(|extent| extent.to_string()).collect();
+    let comment = comment_text(&format!("{}: {}[{}]", buffer.name, buffer.dtype, extents.join(", ")));
+    let mut text = format!("/* {kind} {position}, {comment}. SIZE counts elements. */\n");
+    let rows = [("SIZE", buffer.len()), ("BYTES", buffer.bytes()), ("RANK", buffer.shape.len())];
+    rows.iter().for_each(|(what, value)| text += &format!("#define {macro_name}_{what} {value}U\n"));
+    if !extents.is_empty() {
+        text += &format!("#define {macro_name}_SHAPE {{{}}}\n", extents.join(", "));
+    }
+    text + "\n"
+}

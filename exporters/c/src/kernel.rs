@@ -1,0 +1,318 @@
+//! One kernel as one C function.
+//!
+//! Owns the function's signature, its loops and its stores. What expressions look like is `expression`'s matter, which variables
+//! the registers become is `scalar`'s.
+
+use std::collections::BTreeSet;
+
+use nablac_index::{Expr, Index, Reduce, TensorId};
+use nablac_loops::{Bounds, For, Kernel, Program, Statement, expand, operation_of};
+
+use crate::error::Error;
+use crate::helper::Helpers;
+use crate::identifiers::Identifiers;
+use crate::literal::{c_type, comment_text, is_narrow};
+use crate::name::{Names, identifier};
+use crate::scalar::{Place, Scalar, Scalars};
+use crate::writer::{Level, Writer};
+
+/// The widest line of a comment.
+const COMMENT_WIDTH: usize = 110;
+
+/// A kernel's parameters: its counters are passed first, then its buffers.
+pub struct Parameter {
+    /// The buffer.
+    pub buffer: TensorId,
+    /// Whether the kernel writes it.
+    pub written: bool,
+    /// Whether no other parameter reaches the same bytes while one of the two is written.
+    pub alone: bool,
+}
+
+/// The buffers that are passed to a kernel: those in the arena, in the order in which it reads, then writes them.
+pub fn parameters(program: &Program, kernel: &Kernel) -> Result<Vec<Parameter>, Error> {
+    let count = program.buffers.len();
+    let writes = kernel.writes(count);
+    let mut ids = kernel.reads(count);
+    ids.retain(|id| !writes.contains(id) && program.buffer(*id).offset.is_some());
+    ids.extend(writes.iter().copied());
+    let written = |id: &TensorId| writes.contains(id);
+    let share = |a: TensorId, b: TensorId| {
+        let range = |id: TensorId| {
+            let begin = program.buffer(id).offset.unwrap_or(0);
+            (begin, begin + program.buffer(id).bytes())
+        };
+        let ((a_begin, a_end), (b_begin, b_end)) = (range(a), range(b));
+        a != b && (written(&a) || written(&b)) && a_begin < b_end && b_begin < a_end
+    };
+    for (position, &a) in ids.iter().enumerate() {
+        let (first, others) = (program.buffer(a), &ids[position + 1..]);
+        if let Some(second) =
+            others.iter().filter(|b| share(a, **b)).map(|b| program.buffer(*b)).find(|second| {
+                // Characters may alias anything.
+                first.dtype != second.dtype && first.dtype.bytes() > 1 && second.dtype.bytes() > 1
+            })
+        {
+            let (first, second) = (first.name.clone(), second.name.clone());
+            return Err(Error::Overlap { kernel: kernel.name.clone(), first, second });
+        }
+    }
+    let alone = |id: TensorId| !ids.iter().any(|&other| share(id, other));
+    Ok(ids.iter().map(|&id| Parameter { buffer: id, written: written(&id), alone: alone(id) }).collect())
+}
+
+/// The definition of a kernel's function, with its laws above it. `counters` are the extents of the repetitions around it.
+pub fn function(
+    program: &Program,
+    kernel: &Kernel,
+    counters: &[usize],
+    identifiers: &Identifiers,
+    helpers: &mut Helpers,
+) -> Result<String, Error> {
+    let parameters = parameters(program, kernel)?;
+    let expanded = expand(kernel)?;
+    let mut names = identifiers.file.clone();
+    parameters.iter().for_each(|p| _ = names.claim(&identifiers.buffers[p.buffer.0 as usize]));
+    let mut variables = vec![String::new(); kernel.variables.len()];
+    for (variable, name) in variables.iter_mut().zip(&kernel.variables).take(counters.len()) {
+        *variable = names.claim(&identifier(name, "t"));
+    }
+    let signature = signature(program, &parameters, &variables[..counters.len()], identifiers);
+    let shapes: Vec<Vec<usize>> = kernel.registers.iter().map(|r| r.shape.clone()).collect();
+    let elements = elements(kernel, &mut names);
+    let scalars = Scalars { program, shapes: &shapes };
+    let foreign: Vec<bool> = program.buffers.iter().map(|b| b.role == nablac_loops::Role::Input).collect();
+    let writer = Writer {
+        kernel: &kernel.name,
+        scope: &program.scope(kernel),
+        buffers: &identifiers.buffers,
+        elements: &elements,
+        foreign: &foreign,
+        variables,
+        bounds: Bounds::new(kernel.variables.len(), counters),
+        helpers,
+    };
+    let read = expanded.body.iter().flat_map(|statement| scalars.reads(statement)).collect();
+    let pending = expanded.body.iter().flat_map(|statement| scalars.uses(statement)).collect();
+    let mut body = Body { kernel, scalars, read, writer, names, text: String::new(), depth: 1 };
+    body.block(&expanded.body, pending)?;
+    let upper = &identifiers.upper;
+    let name = &identifiers.kernels[&kernel.name];
+    Ok(format!("{}{upper}_KERNEL static void {name}({signature})\n{{\n{}}}\n", laws(kernel), body.text))
+}
+
+/// The laws as a comment.
+fn laws(kernel: &Kernel) -> String {
+    if kernel.laws.is_empty() {
+        return String::new();
+    }
+    let mut lines = vec![];
+    for law in &kernel.laws {
+        let mut line = String::new();
+        for word in comment_text(law).split(' ') {
+            if line.len() + word.len() >= COMMENT_WIDTH {
+                lines.push(std::mem::replace(&mut line, "   ".into()));
+            }
+            line += if line.is_empty() { "" } else { " " };
+            line += word;
+        }
+        lines.push(line);
+    }
+    format!("/* {} */\n", lines.join("\n * "))
+}
+
+fn signature(
+    program: &Program,
+    parameters: &[Parameter],
+    counters: &[String],
+    identifiers: &Identifiers,
+) -> String {
+    let counters = counters.iter().map(|name| format!("int32_t {name}"));
+    let pointers = parameters.iter().map(|p| {
+        let constant = if p.written { "" } else { "const " };
+        let restrict = if p.alone { format!("{}_RESTRICT ", identifiers.upper) } else { String::new() };
+        let name = &identifiers.buffers[p.buffer.0 as usize];
+        format!("{constant}{} *{restrict}{name}", c_type(program.buffer(p.buffer).dtype))
+    });
+    let all: Vec<String> = counters.chain(pointers).collect();
+    if all.is_empty() { "void".into() } else { all.join(", ") }
+}
+
+/// The C names of every register's elements: `acc_0_1` for `acc[0, 1]`.
+fn elements(kernel: &Kernel, names: &mut Names) -> Vec<Vec<String>> {
+    let of = |register: &nablac_loops::Register| {
+        let stem = identifier(&register.name, "r");
+        let count: usize = register.shape.iter().product();
+        (0..count)
+            .map(|position| {
+                let mut rest = position;
+                let mut place: Vec<String> = vec![];
+                for extent in register.shape.iter().rev() {
+                    place.push((rest % extent).to_string());
+                    rest /= extent;
+                }
+                place.push(stem.clone());
+                place.reverse();
+                names.claim(&place.join("_"))
+            })
+            .collect()
+    };
+    kernel.registers.iter().map(of).collect()
+}
+
+/// The text of a function's body as it grows.
+struct Body<'a, 'w> {
+    kernel: &'a Kernel,
+    scalars: Scalars<'a>,
+    /// The scalars whose values are read somewhere.
+    read: BTreeSet<Scalar>,
+    writer: Writer<'w>,
+    names: Names,
+    text: String,
+    depth: usize,
+}
+
+impl Body<'_, '_> {
+    fn line(&mut self, line: &str) {
+        self.text += &"    ".repeat(self.depth);
+        self.text += line;
+        self.text.push('\n');
+    }
+
+    /// The statements of one block; `pending` are the scalars that it declares, or blocks inside of it do.
+    fn block(&mut self, body: &[Statement], pending: BTreeSet<Scalar>) -> Result<(), Error> {
+        let mark = self.names.mark();
+        let declared = self.scalars.declared(&pending, body);
+        for (scalar, _) in declared.iter().filter(|(_, place)| *place == Place::Top) {
+            let zero = nablac_index::Value::from_f64(self.dtype(*scalar), 0.0);
+            let zero = crate::literal::number(self.dtype(*scalar), zero, &mut self.writer.helpers.math);
+            self.line(&format!("{} {} = {zero};", c_type(self.dtype(*scalar)), self.name(*scalar)));
+            self.never_read(*scalar);
+        }
+        let mut inside = pending;
+        declared.iter().for_each(|(scalar, _)| _ = inside.remove(scalar));
+        for (position, statement) in body.iter().enumerate() {
+            match statement {
+                Statement::For(nest) => {
+                    let used = self.scalars.uses(statement);
+                    self.nest(nest, inside.intersection(&used).copied().collect())?;
+                }
+                Statement::If { condition, body } => {
+                    let used = self.scalars.uses(statement);
+                    let text = self.writer.expression(condition)?.text;
+                    self.line(&format!("if ({text}) {{"));
+                    let outside = self.writer.bounds.clone();
+                    self.writer.bounds = outside.given(condition);
+                    self.depth += 1;
+                    self.block(body, inside.intersection(&used).copied().collect())?;
+                    self.depth -= 1;
+                    self.writer.bounds = outside;
+                    self.line("}");
+                }
+                Statement::Store { target, at, reduce, value } => {
+                    let new =
+                        declared.iter().find(|(_, place)| *place == Place::Store(position)).map(|(s, _)| *s);
+                    self.store(*target, at, *reduce, value, new)?;
+                }
+            }
+        }
+        self.names.release(mark);
+        Ok(())
+    }
+
+    fn dtype(&self, (register, _): Scalar) -> nablac_index::DType {
+        self.kernel.registers[register].dtype
+    }
+
+    fn name(&self, (register, position): Scalar) -> String {
+        self.writer.elements[register][position].clone()
+    }
+
+    /// Compilers warn about a variable that is only set.
+    fn never_read(&mut self, scalar: Scalar) {
+        if !self.read.contains(&scalar) {
+            self.line(&format!("(void){};", self.name(scalar)));
+        }
+    }
+
+    fn nest(&mut self, nest: &For, pending: BTreeSet<Scalar>) -> Result<(), Error> {
+        let stem = identifier(&self.kernel.variables[nest.variable.0 as usize], "i");
+        let begin = self.limit(&nest.lower, &stem, "begin")?;
+        let end = self.limit(&nest.upper, &stem, "end")?;
+        let mark = self.names.mark();
+        let name = self.names.claim(&stem);
+        let step = if nest.step == 1 { format!("{name}++") } else { format!("{name} += {}", nest.step) };
+        self.line(&format!("for (int32_t {name} = {begin}; {name} < {end}; {step}) {{"));
+        let outside = self.writer.bounds.clone();
+        self.writer.bounds = outside.inside(nest);
+        self.writer.variables[nest.variable.0 as usize] = name;
+        self.depth += 1;
+        self.block(&nest.body, pending)?;
+        self.depth -= 1;
+        self.writer.bounds = outside;
+        self.names.release(mark);
+        self.line("}");
+        Ok(())
+    }
+
+    /// A bound of a loop: in place where it is one index, else as a constant of its own in front of the loop.
+    fn limit(&mut self, bounds: &[Index], variable: &str, which: &str) -> Result<String, Error> {
+        let operation = if which == "begin" { nablac_index::Binary::Max } else { nablac_index::Binary::Min };
+        let mut text = String::new();
+        for bound in bounds {
+            let next = self.writer.index(bound)?;
+            let next = if crate::writer::is_wide(bound) {
+                format!("(int32_t){}", next.at(Level::Prefix))
+            } else {
+                next.text
+            };
+            text = match text.is_empty() {
+                true => next,
+                false => {
+                    let function = self.writer.helpers.binary(operation, nablac_index::DType::I32);
+                    format!("{function}({text}, {next})")
+                }
+            };
+        }
+        if bounds.len() == 1 {
+            return Ok(text);
+        }
+        let name = self.names.claim(&format!("{variable}_{which}"));
+        self.line(&format!("const int32_t {name} = {text};"));
+        Ok(name)
+    }
+
+    /// A store; `new` is the scalar that it declares.
+    fn store(
+        &mut self,
+        target: TensorId,
+        at: &[Index],
+        reduce: Reduce,
+        value: &Expr,
+        new: Option<Scalar>,
+    ) -> Result<(), Error> {
+        let place = self.writer.element(target, at)?;
+        let dtype = self.writer.scope.tensor(target).dtype;
+        let Some(operation) = operation_of(reduce) else {
+            let value = self.writer.typed(value)?.text;
+            let declaration = new.map_or(String::new(), |_| format!("{} ", c_type(dtype)));
+            self.line(&format!("{declaration}{place} = {value};"));
+            new.into_iter().for_each(|scalar| self.never_read(scalar));
+            return Ok(());
+        };
+        let infix = match reduce {
+            Reduce::Sum | Reduce::Product => dtype.is_float(),
+            Reduce::Or => dtype != nablac_index::DType::Bool && !is_narrow(dtype),
+            _ => false,
+        };
+        if infix {
+            let value = self.writer.expression(value)?.text;
+            self.line(&format!("{place} {} {value};", reduce.name()));
+            return Ok(());
+        }
+        let before = Expr::read(target, at);
+        let combined = self.writer.typed(&before.binary(operation, value.clone()))?.text;
+        self.line(&format!("{place} = {combined};"));
+        Ok(())
+    }
+}

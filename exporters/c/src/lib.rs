@@ -1,0 +1,150 @@
+//! Loop nests to plain C: a folder that a C or C++ project takes in as it is.
+//!
+//! Owns the text of every generated file: the library with one function per kernel, its header and port macros, weights,
+//! self-test, CMake file and metadata. It decides nothing: loops, their order, registers and places in memory are the
+//! program's. Nothing is written to disk here, and the same program gives the same bytes.
+
+mod array;
+mod error;
+mod expression;
+mod header;
+mod helper;
+mod identifiers;
+mod kernel;
+mod literal;
+mod metadata;
+mod name;
+mod scalar;
+mod selftest;
+mod source;
+mod weights;
+mod writer;
+
+use std::path::PathBuf;
+
+use nablac_index::Array;
+use nablac_loops::{Program, Role};
+
+pub use error::Error;
+use identifiers::Identifiers;
+
+/// What the program itself does not say.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// What the library is called; the program's name where this is empty. Its C identifier begins every name.
+    pub name: String,
+    /// The version of the generator.
+    pub version: String,
+    /// The SHA-256 of the model file, in hexadecimal digits; may be empty.
+    pub model_sha256: String,
+    /// What the self-test compares with. Without any, there is no self-test.
+    pub vectors: Vec<Vector>,
+}
+
+/// Inputs, and the outputs that belong to them, in the program's order.
+#[derive(Clone, Debug)]
+pub struct Vector {
+    /// One array per input.
+    pub inputs: Vec<Array>,
+    /// One array per output.
+    pub outputs: Vec<Array>,
+}
+
+/// A folder of C.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Folder {
+    /// The C identifier that every name begins with, and the files' names too.
+    pub name: String,
+    /// Every file: its path within the folder, and its text.
+    pub files: Vec<(PathBuf, String)>,
+    /// The library's C files among them.
+    pub sources: Vec<PathBuf>,
+    /// The folders that the library's C files include from; the first is for its users too.
+    pub include: Vec<PathBuf>,
+    /// The bytes of all constants.
+    pub weight_bytes: usize,
+}
+
+/// The folder of C that runs a program whose buffers have their places in the arena.
+pub fn export(program: &Program, options: &Options) -> Result<Folder, Error> {
+    check(program, options)?;
+    let wanted = if options.name.is_empty() { &program.name } else { &options.name };
+    let identifiers = Identifiers::new(program, wanted);
+    let name = identifiers.prefix.clone();
+    let fill = |template: &str| template.replace("@NAME@", &name).replace("@UPPER@", &identifiers.upper);
+    let mut files = vec![
+        (format!("include/{name}.h"), header::header(program, &identifiers, options)),
+        (format!("src/{name}.c"), source::source(program, &identifiers)?),
+        (format!("port/{name}_port.h"), fill(include_str!("../templates/port.h"))),
+    ];
+    let mut sources = vec![format!("src/{name}.c")];
+    if let Some((header, source)) = weights::files(program, &identifiers) {
+        sources.push(format!("src/{name}_weights.c"));
+        files.push((format!("src/{name}_weights.h"), header));
+        files.push((format!("src/{name}_weights.c"), source));
+    }
+    let mut cmake = include_str!("../templates/CMakeLists.txt").to_string();
+    if !options.vectors.is_empty() {
+        let (header, source) = selftest::vectors(program, &identifiers, &options.vectors);
+        files.push((format!("test/{name}_selftest.h"), fill(include_str!("../templates/selftest.h"))));
+        files.push((
+            format!("test/{name}_selftest.c"),
+            selftest::selftest(program, &identifiers, &options.vectors),
+        ));
+        files.push((
+            format!("test/{name}_selftest_main.c"),
+            fill(include_str!("../templates/selftest_main.c")),
+        ));
+        files.push((format!("test/{name}_vectors.h"), header));
+        files.push((format!("test/{name}_vectors.c"), source));
+        cmake += include_str!("../templates/test.cmake");
+    }
+    files.push(("CMakeLists.txt".into(), fill(&cmake.replace("@SOURCES@", &sources.join(" ")))));
+    files.push(("metadata.json".into(), metadata::metadata(program, &identifiers, options)));
+    files.push(("LICENSE".into(), include_str!("../templates/LICENSE").into()));
+    Ok(Folder {
+        files: files.into_iter().map(|(path, text)| (path.into(), text)).collect(),
+        sources: sources.into_iter().map(PathBuf::from).collect(),
+        include: ["include", "port", "src"].map(PathBuf::from).to_vec(),
+        weight_bytes: weights::bytes(program),
+        name,
+    })
+}
+
+/// The C identifier that a library of this name has.
+pub fn identifier(name: &str) -> String {
+    name::identifier(name, "model")
+}
+
+/// What printing takes for granted.
+fn check(program: &Program, options: &Options) -> Result<(), Error> {
+    nablac_loops::verify(program)?;
+    for buffer in program.buffers.iter().filter(|b| !matches!(b.role, Role::Constant(_))) {
+        let Some(offset) = buffer.offset else {
+            return Err(Error::Unplanned { buffer: buffer.name.clone() });
+        };
+        if offset % buffer.dtype.bytes() != 0 {
+            return Err(Error::Misaligned { buffer: buffer.name.clone(), dtype: buffer.dtype, offset });
+        }
+    }
+    let plain = |text: &str, also: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || also.contains(c));
+    if !plain(&options.version, ".-+") {
+        let rule = "letters, digits and `.`, `-`, `+`";
+        return Err(Error::Option { option: "version", value: options.version.clone(), rule });
+    }
+    if !plain(&options.model_sha256, "") {
+        let (value, rule) = (options.model_sha256.clone(), "hexadecimal digits");
+        return Err(Error::Option { option: "model_sha256", value, rule });
+    }
+    for (position, vector) in options.vectors.iter().enumerate() {
+        let fits = |ids: Vec<nablac_index::TensorId>, arrays: &[Array]| {
+            let buffers = ids.iter().map(|id| program.buffer(*id));
+            ids.len() == arrays.len()
+                && buffers.zip(arrays).all(|(b, a)| (a.dtype(), a.shape()) == (b.dtype, &b.shape[..]))
+        };
+        if !fits(program.inputs(), &vector.inputs) || !fits(program.outputs(), &vector.outputs) {
+            return Err(Error::Vector { position });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! What programs may want to know of the generated code: `metadata.json`.
+//!
+//! Owns its schema, which has a version of its own.
+
+use nablac_loops::{Program, Role, arena_alignment};
+use serde::Serialize;
+
+use crate::Options;
+use crate::identifiers::Identifiers;
+use crate::weights;
+
+/// Counts changes that a reader of the file must know of.
+const FORMAT: u32 = 1;
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    format: u32,
+    name: &'a str,
+    version: &'a str,
+    model_sha256: &'a str,
+    arena_bytes: usize,
+    arena_alignment: usize,
+    weight_bytes: usize,
+    inputs: Vec<Place<'a>>,
+    outputs: Vec<Place<'a>>,
+    kernels: Vec<Function<'a>>,
+    buffers: Vec<Place<'a>>,
+}
+
+#[derive(Serialize)]
+struct Place<'a> {
+    name: &'a str,
+    identifier: &'a str,
+    role: &'static str,
+    dtype: &'static str,
+    shape: &'a [usize],
+    bytes: usize,
+    offset: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct Function<'a> {
+    name: &'a str,
+    identifier: &'a str,
+    laws: &'a [String],
+}
+
+/// The text of `metadata.json`.
+pub fn metadata(program: &Program, identifiers: &Identifiers, options: &Options) -> String {
+    let places = |wanted: &dyn Fn(&Role) -> bool| -> Vec<Place> {
+        let all = program.buffers.iter().zip(&identifiers.buffers);
+        all.filter(|(buffer, _)| wanted(&buffer.role))
+            .map(|(buffer, identifier)| Place {
+                name: &buffer.name,
+                identifier,
+                role: role_name(&buffer.role),
+                dtype: buffer.dtype.name(),
+                shape: &buffer.shape,
+                bytes: buffer.bytes(),
+                offset: buffer.offset,
+            })
+            .collect()
+    };
+    let kernels = program.kernels();
+    let metadata = Metadata {
+        format: FORMAT,
+        name: &identifiers.prefix,
+        version: &options.version,
+        model_sha256: &options.model_sha256,
+        arena_bytes: program.arena_bytes,
+        arena_alignment: arena_alignment(program),
+        weight_bytes: weights::bytes(program),
+        inputs: places(&|role| *role == Role::Input),
+        outputs: places(&|role| *role == Role::Output),
+        kernels: kernels
+            .into_iter()
+            .map(|kernel| Function {
+                name: &kernel.name,
+                identifier: &identifiers.kernels[&kernel.name],
+                laws: &kernel.laws,
+            })
+            .collect(),
+        buffers: places(&|_| true),
+    };
+    serde_json::to_string_pretty(&metadata).unwrap_or_default() + "\n" // strings and numbers always have a text
+}
+
+fn role_name(role: &Role) -> &'static str {
+    match role {
+        Role::Input => "input",
+        Role::Output => "output",
+        Role::Constant(_) => "constant",
+        Role::Local => "local",
+    }
+}

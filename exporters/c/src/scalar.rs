@@ -1,0 +1,104 @@
+//! Registers as scalar variables, each declared where it is first needed.
+//!
+//! Owns the choice of the place: the innermost block that holds all uses of a scalar, if the scalar gets its value there
+//! before anything else; otherwise the outermost such block, with zero.
+
+use std::collections::BTreeSet;
+
+use nablac_index::{Expr, Index, Reduce, TensorId};
+use nablac_loops::{For, Program, Statement};
+
+use crate::writer::constant_position;
+
+/// An element of a register: the register's number within the kernel, and the row-major position.
+pub type Scalar = (usize, usize);
+
+/// Finds the scalars of statements whose loops are written out.
+pub struct Scalars<'a> {
+    pub program: &'a Program,
+    pub shapes: &'a [Vec<usize>],
+}
+
+impl Scalars<'_> {
+    fn scalar(&self, tensor: TensorId, at: &[Index]) -> Option<Scalar> {
+        let register = (tensor.0 as usize).checked_sub(self.program.buffers.len())?;
+        Some((register, constant_position(at, &self.shapes[register])))
+    }
+
+    fn read_by(&self, expression: &Expr, found: &mut BTreeSet<Scalar>) {
+        found
+            .extend(expression.accesses().iter().filter_map(|access| self.scalar(access.tensor, &access.at)));
+    }
+
+    /// The scalars whose values a statement, or what is inside of it, reads.
+    pub fn reads(&self, statement: &Statement) -> BTreeSet<Scalar> {
+        let mut found = BTreeSet::new();
+        match statement {
+            Statement::Store { value, .. } => self.read_by(value, &mut found),
+            Statement::If { condition, body } => {
+                self.read_by(condition, &mut found);
+                body.iter().for_each(|inner| found.extend(self.reads(inner)));
+            }
+            Statement::For(For { body, .. }) => body.iter().for_each(|inner| found.extend(self.reads(inner))),
+        }
+        found
+    }
+
+    /// The scalars that a statement, or what is inside of it, reads or writes.
+    pub fn uses(&self, statement: &Statement) -> BTreeSet<Scalar> {
+        let mut found = self.reads(statement);
+        match statement {
+            Statement::Store { target, at, .. } => found.extend(self.scalar(*target, at)),
+            Statement::For(For { body, .. }) | Statement::If { body, .. } => {
+                body.iter().for_each(|inner| found.extend(self.uses(inner)));
+            }
+        }
+        found
+    }
+
+    /// The scalar that a statement gives its first value: `s = …` without reading `s`.
+    pub fn begun_by(&self, statement: &Statement) -> Option<Scalar> {
+        let Statement::Store { target, at, reduce: Reduce::Set, .. } = statement else { return None };
+        self.scalar(*target, at).filter(|scalar| !self.reads(statement).contains(scalar))
+    }
+
+    /// Whether a block, or one inside of it, holds all uses of `scalar` in `body` and begins with giving it a value.
+    fn begins_in(&self, scalar: Scalar, body: &[Statement]) -> bool {
+        let mut users = body.iter().filter(|statement| self.uses(statement).contains(&scalar));
+        let (Some(first), rest) = (users.next(), users.count()) else { return false };
+        match first {
+            Statement::Store { .. } => self.begun_by(first) == Some(scalar),
+            Statement::For(For { body, .. }) => rest == 0 && self.begins_in(scalar, body),
+            Statement::If { condition, body } => {
+                let mut read = BTreeSet::new();
+                self.read_by(condition, &mut read);
+                rest == 0 && !read.contains(&scalar) && self.begins_in(scalar, body)
+            }
+        }
+    }
+
+    /// Of the `pending` scalars: those that are declared in this block itself, and by which statement; the others belong to
+    /// blocks inside.
+    pub fn declared(&self, pending: &BTreeSet<Scalar>, body: &[Statement]) -> Vec<(Scalar, Place)> {
+        let place = |scalar: &Scalar| {
+            let mut users =
+                body.iter().enumerate().filter(|(_, statement)| self.uses(statement).contains(scalar));
+            let (position, first) = users.next()?;
+            if self.begun_by(first) == Some(*scalar) {
+                return Some((*scalar, Place::Store(position)));
+            }
+            let inside = users.next().is_none() && self.begins_in(*scalar, body);
+            (!inside).then_some((*scalar, Place::Top))
+        };
+        pending.iter().filter_map(place).collect()
+    }
+}
+
+/// Where in a block a scalar is declared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// At its top, as zero.
+    Top,
+    /// By the store at this position.
+    Store(usize),
+}

@@ -1,0 +1,202 @@
+//! The C file that runs the network.
+//!
+//! Owns `NAME.c`: the small functions, one function per kernel, and the interface with the steps in order.
+
+use std::collections::BTreeSet;
+
+use nablac_index::TensorId;
+use nablac_loops::{Program, Step};
+
+use crate::error::Error;
+use crate::helper::Helpers;
+use crate::identifiers::Identifiers;
+use crate::kernel;
+use crate::literal::c_type;
+use crate::name::{Names, identifier};
+
+/// The text of `NAME.c`.
+pub fn source(program: &Program, identifiers: &Identifiers) -> Result<String, Error> {
+    let mut helpers = Helpers::default();
+    let mut kernels = String::new();
+    functions(program, &program.steps, &mut vec![], identifiers, &mut helpers, &mut kernels)?;
+    let run = run(program, identifiers, &mut helpers)?;
+    let Identifiers { prefix, upper, .. } = identifiers;
+    let mut includes = format!("#include \"{prefix}.h\"\n\n#include \"{prefix}_port.h\"\n");
+    if program.buffers.iter().any(|b| matches!(b.role, nablac_loops::Role::Constant(_))) {
+        includes += &format!("#include \"{prefix}_weights.h\"\n");
+    }
+    if helpers.math || helpers.string {
+        includes.push('\n');
+    }
+    includes += if helpers.math { "#include <math.h>\n" } else { "" };
+    includes += if helpers.string { "#include <string.h>\n" } else { "" };
+    let mut text = include_str!("../templates/source.c").replace("@INCLUDES@\n", &includes);
+    for definition in helpers.definitions() {
+        text += definition;
+        text.push('\n');
+    }
+    text += &kernels;
+    text += &interface(program, identifiers);
+    text += &run;
+    Ok(text.replace("@NAME@", prefix).replace("@UPPER@", upper))
+}
+
+/// The functions of all kernels, in order.
+fn functions(
+    program: &Program,
+    steps: &[Step],
+    counters: &mut Vec<usize>,
+    identifiers: &Identifiers,
+    helpers: &mut Helpers,
+    text: &mut String,
+) -> Result<(), Error> {
+    for step in steps {
+        match step {
+            Step::Kernel(kernel) => {
+                *text += &kernel::function(program, kernel, counters, identifiers, helpers)?;
+                text.push('\n');
+            }
+            Step::Repeat { extent, body, .. } => {
+                counters.push(*extent);
+                functions(program, body, counters, identifiers, helpers, text)?;
+                counters.pop();
+            }
+            Step::Branch { then, otherwise, .. } => {
+                functions(program, then, counters, identifiers, helpers, text)?;
+                functions(program, otherwise, counters, identifiers, helpers, text)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `NAME_init` and the places of inputs and outputs.
+fn interface(program: &Program, identifiers: &Identifiers) -> String {
+    let size = match program.arena_bytes {
+        0 => "    (void)size;\n",
+        _ => "    if (size < @UPPER@_ARENA_SIZE) {\n        return @UPPER@_ERROR_ARENA;\n    }\n",
+    };
+    let mut text = include_str!("../templates/init.c").replace("@CHECK_SIZE@\n", size);
+    let mut place = |id: TensorId, function: String, constant: &str| {
+        let buffer = program.buffer(id);
+        let t = c_type(buffer.dtype);
+        text += &format!(
+            "{constant}{t} *{}_{function}({constant}{}_ctx_t *ctx)\n{{\n    return ({constant}{t} *)({constant}void *){};\n}}\n\n",
+            identifiers.prefix,
+            identifiers.prefix,
+            address("ctx->arena", buffer.offset.unwrap_or(0)),
+        );
+    };
+    program.inputs().into_iter().enumerate().for_each(|(k, id)| place(id, format!("input{k}"), ""));
+    program.outputs().into_iter().enumerate().for_each(|(k, id)| place(id, format!("output{k}"), "const "));
+    text
+}
+
+fn address(arena: &str, offset: usize) -> String {
+    if offset == 0 { arena.into() } else { format!("({arena} + {offset})") }
+}
+
+/// `NAME_run`.
+fn run(program: &Program, identifiers: &Identifiers, helpers: &mut Helpers) -> Result<String, Error> {
+    let mut names = identifiers.file.clone();
+    let mut used = BTreeSet::new();
+    let mut steps = Steps { program, identifiers, helpers, used: &mut used, text: String::new() };
+    let mut buffers = names.clone();
+    identifiers.buffers.iter().for_each(|name| _ = buffers.claim(name));
+    steps.write(&program.steps, &mut vec![], &mut buffers, 1)?;
+    let body = steps.text;
+    let mut text = include_str!("../templates/run.c").to_string();
+    if !used.is_empty() {
+        names.claim("arena");
+        text += "    uint8_t *const arena = ctx->arena;\n";
+    }
+    for id in used {
+        let buffer = program.buffer(id);
+        let t = c_type(buffer.dtype);
+        let name = &identifiers.buffers[id.0 as usize];
+        let place = address("arena", buffer.offset.unwrap_or(0));
+        text += &format!("    {t} *const {name} = ({t} *)(void *){place};\n");
+    }
+    Ok(format!("{text}\n{body}    return @UPPER@_OK;\n}}\n"))
+}
+
+/// The steps as statements of `NAME_run`.
+struct Steps<'a> {
+    program: &'a Program,
+    identifiers: &'a Identifiers,
+    helpers: &'a mut Helpers,
+    used: &'a mut BTreeSet<TensorId>,
+    text: String,
+}
+
+impl Steps<'_> {
+    fn write(
+        &mut self,
+        steps: &[Step],
+        counters: &mut Vec<String>,
+        names: &mut Names,
+        depth: usize,
+    ) -> Result<(), Error> {
+        let indent = "    ".repeat(depth);
+        for step in steps {
+            match step {
+                Step::Kernel(kernel) => {
+                    let parameters = kernel::parameters(self.program, kernel)?;
+                    let buffers = parameters.iter().map(|p| self.buffer(p.buffer)).collect::<Vec<_>>();
+                    let arguments = [counters.clone(), buffers].concat().join(", ");
+                    self.text +=
+                        &format!("{indent}{}({arguments});\n", self.identifiers.kernels[&kernel.name]);
+                }
+                Step::Repeat { counter, extent, carried, body } => {
+                    carried.iter().for_each(|(state, initial, _)| self.copy(*state, *initial, &indent));
+                    let mark = names.mark();
+                    let name = names.claim(&identifier(counter, "t"));
+                    self.text +=
+                        &format!("{indent}for (int32_t {name} = 0; {name} < {extent}; {name}++) {{\n");
+                    counters.push(name);
+                    self.write(body, counters, names, depth + 1)?;
+                    counters.pop();
+                    let inner = "    ".repeat(depth + 1);
+                    carried.iter().for_each(|(state, _, next)| self.copy(*state, *next, &inner));
+                    self.text += &format!("{indent}}}\n");
+                    names.release(mark);
+                }
+                Step::Branch { condition, then, otherwise } => {
+                    let condition = self.buffer(*condition);
+                    self.text += &format!("{indent}if ({condition}[0] != 0) {{\n");
+                    self.write(then, counters, names, depth + 1)?;
+                    if !otherwise.is_empty() {
+                        self.text += &format!("{indent}}} else {{\n");
+                        self.write(otherwise, counters, names, depth + 1)?;
+                    }
+                    self.text += &format!("{indent}}}\n");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn buffer(&mut self, id: TensorId) -> String {
+        if self.program.buffer(id).offset.is_some() {
+            self.used.insert(id);
+        }
+        self.identifiers.buffers[id.0 as usize].clone()
+    }
+
+    /// Carried state goes from one buffer to another, unless they are at the same place.
+    fn copy(&mut self, to: TensorId, from: TensorId, indent: &str) {
+        let (target, source) = (self.program.buffer(to), self.program.buffer(from));
+        if target.offset == source.offset || target.is_empty() {
+            return;
+        }
+        self.helpers.string = true;
+        let share = match (target.offset, source.offset) {
+            (Some(a), Some(b)) => a.abs_diff(b) < target.bytes(),
+            _ => false,
+        };
+        let function = if share { "memmove" } else { "memcpy" };
+        let bytes = target.bytes();
+        let (to, from) = (self.buffer(to), self.buffer(from));
+        self.text += &format!("{indent}{function}({to}, {from}, {bytes}U);\n");
+    }
+}

@@ -1,0 +1,35 @@
+/*
+ * What depends on the compiler and the board: macros only. Each can be set from outside.
+ */
+#ifndef @UPPER@_PORT_H
+#define @UPPER@_PORT_H
+
+/* Pointers that reach memory which no other pointer of the function reaches. */
+#ifndef @UPPER@_RESTRICT
+#if defined(__GNUC__)
+#define @UPPER@_RESTRICT __restrict__
+#elif defined(_MSC_VER)
+#define @UPPER@_RESTRICT __restrict
+#elif !defined(__cplusplus) && defined(__STDC_VERSION__)
+#define @UPPER@_RESTRICT restrict
+#else
+#define @UPPER@_RESTRICT
+#endif
+#endif
+
+/* In front of each function that computes: a section, or attributes. Each is called from one place; kept apart, they
+ * use the stack one after the other, and a profile names them. */
+#ifndef @UPPER@_KERNEL
+#if defined(__GNUC__)
+#define @UPPER@_KERNEL __attribute__((noinline))
+#else
+#define @UPPER@_KERNEL
+#endif
+#endif
+
+/* In front of each array of weights: a section or an alignment. */
+#ifndef @UPPER@_WEIGHTS
+#define @UPPER@_WEIGHTS
+#endif
+
+#endif

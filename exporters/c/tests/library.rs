@@ -1,0 +1,221 @@
+//! Whole libraries: what the text looks like, that it compiles everywhere, and that it computes what the interpreter does.
+
+#![allow(clippy::unwrap_used)]
+
+mod toolchain;
+
+use nablac_c::{Error, Options, export};
+use nablac_index::{Array, DType, Value};
+use nablac_loops::{Program, parse, verify};
+use toolchain::{check, counting, file};
+
+fn program(text: &str) -> Program {
+    let program = parse(text).unwrap();
+    verify(&program).unwrap();
+    program
+}
+
+const CONVOLUTION: &str = "loops Conv in 76 bytes {
+  input  x: f32[1, 5, 2] in arena at 0
+  const  w: f32[3, 2, 2] = [1.0, 10.0, 2.0, 20.0, -1.0, -10.0, 0.5, 0.25, 0.1, -0.2, 0.3, 1e-07]
+  const  b: f32[2] = [0.5, -inf]
+  output y: f32[3, 2] in arena at 40
+  kernel \"conv/1\" {
+    law \"y[i, k] = max(b[k] + x[0, 2i + u - 1, c else 0.0] * w[u, c, k], 0.0)\"
+    register acc: f32[2]
+    for i in 0..3 {
+      for k in 0..2 unroll { acc[k] = b[k] }
+      for u in max(0, -2i + 1)..min(3, -2i + 6) {
+        for c in 0..2 {
+          for k in 0..2 unroll { acc[k] += x[0, 2i + u - 1, c] * w[u, c, k] }
+        }
+      }
+      for k in 0..2 unroll { y[i, k] = max(acc[k], 0.0) }
+    }
+  }
+}";
+
+#[test]
+fn a_convolution_reads_as_if_written_by_hand() {
+    let program = program(CONVOLUTION);
+    let folder = check(
+        "convolution",
+        &program,
+        vec![vec![counting(DType::F32, &[1, 5, 2], 0)], vec![counting(DType::F32, &[1, 5, 2], 1)]],
+    );
+    let source = file(&folder, "src/conv.c");
+    let expected = "\
+/* y[i, k] = max(b[k] + x[0, 2i + u - 1, c else 0.0] * w[u, c, k], 0.0) */
+CONV_KERNEL static void conv_conv_1(const float *CONV_RESTRICT x, float *CONV_RESTRICT y)
+{
+    for (int32_t i = 0; i < 3; i++) {
+        float acc_0 = conv_weights_b[0];
+        float acc_1 = conv_weights_b[1];
+        const int32_t u_begin = max_i32(0, 1 - 2 * i);
+        const int32_t u_end = min_i32(3, 6 - 2 * i);
+        for (int32_t u = u_begin; u < u_end; u++) {
+            for (int32_t c = 0; c < 2; c++) {
+                acc_0 += x[4 * i + 2 * u + c - 2] * conv_weights_w[4 * u + 2 * c];
+                acc_1 += x[4 * i + 2 * u + c - 2] * conv_weights_w[4 * u + 2 * c + 1];
+            }
+        }
+        y[2 * i] = max_f32(acc_0, 0.0f);
+        y[2 * i + 1] = max_f32(acc_1, 0.0f);
+    }
+}
+";
+    assert!(source.contains(expected), "{source}");
+    let run = "\
+    uint8_t *const arena = ctx->arena;
+    float *const x = (float *)(void *)arena;
+    float *const y = (float *)(void *)(arena + 40);
+
+    conv_conv_1(x, y);
+    return CONV_OK;
+";
+    assert!(source.contains(run), "{source}");
+    let header = file(&folder, "include/conv.h");
+    for line in [
+        "#define CONV_ARENA_SIZE 76U",
+        "#define CONV_INPUT0_SHAPE {1, 5, 2}",
+        "const float *conv_output0(const conv_ctx_t *ctx);",
+    ] {
+        assert!(header.contains(line), "{header}");
+    }
+    assert!(file(&folder, "src/conv_weights.c").contains("    0.5f, -INFINITY,\n"));
+}
+
+#[test]
+fn metadata_names_everything() {
+    let folder =
+        export(&program(CONVOLUTION), &Options { name: "my net".into(), ..Options::default() }).unwrap();
+    let json: serde_json::Value = serde_json::from_str(file(&folder, "metadata.json")).unwrap();
+    assert_eq!(json["name"], "my_net");
+    assert_eq!((&json["arena_bytes"], &json["weight_bytes"]), (&76.into(), &56.into()));
+    assert_eq!(json["outputs"][0]["offset"], 40);
+    assert_eq!(json["kernels"][0]["identifier"], "my_net_conv_1");
+    assert!(folder.files.iter().all(|(path, _)| !path.starts_with("test")), "no vectors, no self-test");
+}
+
+#[test]
+fn steps_repeat_carry_and_branch() {
+    let program = program(
+        "loops steps in 37 bytes {
+           input  x: i32[3] in arena at 0
+           input  double: bool[] in arena at 36
+           const  zero: i32[] = [0]
+           local  sum: i32[] in arena at 12
+           local  next: i32[] in arena at 16
+           output y: i32[3] in arena at 20
+           output z: i32[] in arena at 32
+           repeat t:3 carrying sum = zero then next {
+             kernel add { next[] = sum[] + x[t] y[t] = next[] * 1000000007 }
+             repeat s:2 { kernel nested { y[t] -= i32(index(s + 10t)) } }
+           }
+           kernel last { z[] = sum[] }
+           if double {
+             kernel twice { for i in 0..3 { if index(i) != 1i64 { y[i] *= 2 } } }
+           } else {
+           }
+         }",
+    );
+    let input = |truth| {
+        vec![counting(DType::I32, &[3], 2), Array::from_values(DType::Bool, &[], [Value::Int(truth)])]
+    };
+    let folder = check("steps", &program, vec![input(0), input(1)]);
+    let source = file(&folder, "src/steps.c");
+    assert!(
+        source.contains("    memcpy(sum, steps_weights_zero, 4U);\n    for (int32_t t = 0; t < 3; t++) {\n"),
+        "{source}"
+    );
+    assert!(source.contains("        memcpy(sum, next, 4U);\n"), "{source}");
+}
+
+#[test]
+fn any_name_becomes_a_safe_one() {
+    let program = program(
+        "loops \"9 lives\" in 40 bytes {
+           input  \"float\": f32[2] in arena at 0
+           input  \"a*/b\": f32[2] in arena at 8
+           input  \"a b\": f32[2] in arena at 16
+           const  \"\\u{4e2d}\": f32[2] = [1.0, 2.0]
+           const  \"\": u8[2, 0] = []
+           output \"INFINITY\": f32[2] in arena at 24
+           output i: f32[2] in arena at 32
+           kernel \"run\" {
+             law \"*/ #error ??/ /* \\\\\"
+             law \"y = a very long law that goes on and on, over more than one line of text, because a great many operators were fused into it\"
+             register \"float_\": f32[]
+             register i: f32[]
+             for \"i.\" in 0..2 {
+               \"float_\"[] = \"float\"[\"i.\"] + \"a*/b\"[\"i.\"]
+               \"INFINITY\"[\"i.\"] = \"float_\"[] * \"a b\"[\"i.\"] - \"\\u{4e2d}\"[\"i.\"]
+               i[\"i.\"] = inf
+             }
+           }
+           kernel \"Run\" { for i. in max(0, 1)..min(2, 3) { i[i.] = 1.0 } for i. in max(0, 0)..1 { i[i.] = -nan } }
+         }"
+        .replace("register i: f32[]", "register \"i_\": f32[]")
+        .as_str(),
+    );
+    let inputs = (0..3).map(|seed| counting(DType::F32, &[2], seed)).collect();
+    let folder = check("names", &program, vec![inputs]);
+    assert_eq!(folder.name, "model_9_lives");
+}
+
+#[test]
+fn outputs_run_into_their_inputs_without_restrict() {
+    let program = program(
+        "loops place in 20 bytes {
+           input  x: f32[4] in arena at 4
+           output y: f32[4] in arena at 0
+           kernel shift { for i in 0..4 { y[i] = x[i] * 2.0 } }
+         }",
+    );
+    let folder = check("place", &program, vec![vec![counting(DType::F32, &[4], 0)]]);
+    assert!(file(&folder, "src/place.c").contains("static void place_shift(const float *x, float *y)"));
+}
+
+#[test]
+fn what_can_not_be_printed_is_named() {
+    let error = |text: &str, options: &Options| export(&parse(text).unwrap(), options).unwrap_err();
+    let plain = Options::default();
+    let unplanned = "loops p { output y: f32[1] kernel k { y[0] = 1.0 } }";
+    assert_eq!(error(unplanned, &plain), Error::Unplanned { buffer: "y".into() });
+    let misaligned = "loops p in 8 bytes { output y: f32[1] in arena at 2 kernel k { y[0] = 1.0 } }";
+    assert!(error(misaligned, &plain).to_string().contains("no multiple"));
+    let overlap = "loops p in 16 bytes { input x: i32[2] in arena at 0 output y: f32[2] in arena at 0
+                   kernel k { for i in 0..2 { y[i] = f32(x[i]) } } }";
+    assert!(error(overlap, &plain).to_string().contains("distinct"));
+    let invalid = "loops p in 4 bytes { output y: f32[1] in arena at 0 kernel k { y[1] = 1.0 } }";
+    assert!(matches!(error(invalid, &plain), Error::Loops(_)));
+    let fine = "loops p in 4 bytes { output y: f32[1] in arena at 0 kernel k { y[0] = 1.0 } }";
+    assert!(
+        error(fine, &Options { version: "\"".into(), ..Options::default() }).to_string().contains("version")
+    );
+    let vectors = vec![nablac_c::Vector { inputs: vec![], outputs: vec![] }];
+    assert_eq!(error(fine, &Options { vectors, ..Options::default() }), Error::Vector { position: 0 });
+}
+
+#[test]
+fn cmake_builds_and_runs_the_self_test() {
+    let present =
+        std::process::Command::new("cmake").arg("--version").output().is_ok_and(|o| o.status.success());
+    if !present {
+        eprintln!("SKIPPED: there is no `cmake` on this machine");
+        return;
+    }
+    let program = program(CONVOLUTION);
+    let options = toolchain::options(&program, vec![vec![counting(DType::F32, &[1, 5, 2], 0)]]);
+    let work = toolchain::Work::new("cmake");
+    let root = work.write(&export(&program, &options).unwrap());
+    let cmake = |arguments: &[&str]| {
+        let output = std::process::Command::new("cmake").args(arguments).current_dir(&root).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    cmake(&["-S", ".", "-B", "build"]);
+    cmake(&["--build", "build"]);
+    let text = cmake(&["--build", "build", "--target", "test"]);
+    assert!(text.contains("100% tests passed"), "{text}");
+}
