@@ -31,17 +31,28 @@ pub struct Options {
 
 /// The graph that a model means, or everything in it that is not supported.
 pub fn import(model: &SourceModel, options: &Options) -> Result<Graph, Error> {
-    let mut unknown = vec![];
-    find_unknown(model, &mut unknown);
-    if !unknown.is_empty() {
-        return Err(Error::several(unknown));
-    }
+    let mut errors = vec![];
+    find_unknown(model, &mut errors);
     let mut scope = Scope::new(model, None, &options.limits);
     for input in &model.inputs {
-        let (dtype, shape) = input_type(input, options)?;
-        scope.add_input(&input.name, dtype, &shape);
+        match input_type(input, options) {
+            Ok((dtype, shape)) => {
+                scope.add_input(&input.name, dtype, &shape);
+            }
+            Err(error) => {
+                errors.push(error);
+                scope.poisoned.push(input.name.clone());
+            }
+        }
     }
-    scope.import_nodes(model)?;
+    // What is wrong with the nodes that these leave readable is told in the same breath.
+    match scope.import_nodes(model) {
+        Err(error) if errors.is_empty() || error.is_unsupported() => errors.push(error),
+        _ => {}
+    }
+    if !errors.is_empty() {
+        return Err(Error::several(errors));
+    }
     let graph = scope.finish(model)?.graph;
     let names: Vec<&str> = model.outputs.iter().map(|output| output.name.as_str()).collect();
     Ok(remove_unread(name_outputs(graph, &names)))
@@ -197,7 +208,10 @@ impl<'a> Scope<'a> {
             self.poisoned.extend(node.outputs.iter().cloned());
             return Ok(());
         }
-        let Some(entry) = entry_of(node) else { return Ok(()) }; // told by `find_unknown`
+        let Some(entry) = entry_of(node) else {
+            self.poisoned.extend(node.outputs.iter().cloned()); // told by `find_unknown`
+            return Ok(());
+        };
         let mut inputs = vec![];
         for name in &node.inputs {
             inputs.push(if name.is_empty() { None } else { Some(self.resolve(model, name, node)?) });
