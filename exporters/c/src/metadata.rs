@@ -14,6 +14,7 @@ const FORMAT: u32 = 1;
 
 #[derive(Serialize)]
 struct Metadata<'a> {
+    generator: &'static str,
     format: u32,
     name: &'a str,
     version: &'a str,
@@ -63,6 +64,7 @@ pub fn metadata(program: &Program, identifiers: &Identifiers, options: &Options)
     };
     let kernels = program.kernels();
     let metadata = Metadata {
+        generator: "nablac",
         format: FORMAT,
         name: &identifiers.prefix,
         version: &options.version,
