@@ -178,7 +178,12 @@ impl<'a> Scope<'a> {
     }
 
     fn add_constant(&mut self, name: &str, array: Array) -> ValueId {
-        let id = self.graph.add_constant(legible(name), array);
+        // A constant with a joined name bears its node's: it must not take the name of what the node computes.
+        let own = match legible(name) {
+            short if short == name => name.to_string(),
+            short => format!("{short}.constant"),
+        };
+        let id = self.graph.add_constant(&own, array);
         self.names.insert(name.into(), id);
         id
     }
