@@ -111,19 +111,22 @@ pub fn function(
     let passed: Vec<&str> = counters.iter().map(|&c| variables[c].as_str()).collect();
     let signature = signature(program, &parameters, &passed, identifiers);
     let (upper, name) = (&identifiers.upper, &identifiers.kernels[&kernel.name]);
-    let text = format!("{}{upper}_KERNEL static void {name}({signature})\n{{\n{text}}}\n", laws(kernel));
+    let text = format!(
+        "{}{upper}_KERNEL static void {name}({signature})\n{{\n{text}}}\n",
+        laws(kernel, identifiers)
+    );
     Ok(Function { text, counters, buffers: parameters.iter().map(|p| p.buffer).collect() })
 }
 
 /// The laws as a comment.
-fn laws(kernel: &Kernel) -> String {
+fn laws(kernel: &Kernel, identifiers: &Identifiers) -> String {
     if kernel.laws.is_empty() {
         return String::new();
     }
     let mut lines = vec![];
     for law in &kernel.laws {
         let mut line = String::new();
-        for word in comment_text(law).split(' ') {
+        for word in comment_text(&identifiers.law(law)).split(' ') {
             if line.len() + word.len() >= COMMENT_WIDTH && !line.trim().is_empty() {
                 lines.push(std::mem::replace(&mut line, "   ".into()));
             }
