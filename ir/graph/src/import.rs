@@ -39,6 +39,7 @@ pub fn import(model: &SourceModel, options: &Options) -> Result<Graph, Error> {
     let mut scope = Scope::new(model, None, &options.limits);
     for input in &model.inputs {
         let (dtype, shape) = input_type(input, options)?;
+        options.limits.check_shape(&shape, || format!("input `{}`", input.name))?;
         scope.add_input(&input.name, dtype, &shape);
     }
     scope.import_nodes(model)?;
