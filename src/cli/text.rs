@@ -42,6 +42,11 @@ pub fn number(number: u64) -> String {
     text
 }
 
+/// `1 sample`, `2 samples`.
+pub fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// `number`, or a dash where there is none.
 pub fn optional(value: Option<u64>) -> String {
     value.map_or("-".into(), number)

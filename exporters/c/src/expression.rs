@@ -142,8 +142,7 @@ impl Writer<'_> {
     }
 
     fn bits(&mut self, operation: Binary, dtype: DType, a: &Expr, b: &Expr) -> Result<Text, Error> {
-        let (a, b) =
-            (self.expression(a)?.behind(Level::Comparison), self.expression(b)?.behind(Level::Comparison));
+        let (a, b) = (self.expression(a)?.at(Level::Prefix), self.expression(b)?.at(Level::Prefix));
         let text = format!("{a} {} {b}", bit_sign(operation));
         Ok(match is_narrow(dtype) {
             true => Text::new(format!("({})({text})", c_type(dtype)), Level::Prefix),
@@ -155,7 +154,7 @@ impl Writer<'_> {
     fn logical(&mut self, operation: Binary, a: &Expr, b: &Expr) -> Result<Text, Error> {
         let constant = matches!(a, Expr::Literal(..)) || matches!(b, Expr::Literal(..));
         let (sign, level) = match operation {
-            Binary::Xor => ("!=", Level::Comparison),
+            Binary::Xor => ("^", Level::Bits),
             _ if constant => (bit_sign(operation), Level::Bits),
             Binary::And => ("&&", Level::And),
             _ => ("||", Level::Or),
@@ -179,7 +178,11 @@ impl Writer<'_> {
         let (x, y) = (self.expression(a)?, self.expression(b)?);
         // Compilers warn where they see that a comparison is always true or false.
         let extreme = |e: &Expr| matches!(e, Expr::Literal(_, Value::Int(v)) if *v == smallest(dtype) || *v == largest(dtype));
-        let decided = extreme(a) || extreme(b) || x.text == y.text;
+        let apart = match (self.interval(a), self.interval(b)) {
+            (Some((a_low, a_high)), Some((b_low, b_high))) => a_high <= b_low || a_low >= b_high,
+            _ => false,
+        };
+        let decided = apart || extreme(a) || extreme(b) || x.text == y.text;
         if !dtype.is_float() && decided {
             let call = self.call_helper(operation, dtype, a, b)?;
             return Ok(Text { exact: false, ..call });

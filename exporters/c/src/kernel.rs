@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use nablac_index::{Expr, Index, Reduce, TensorId};
-use nablac_loops::{Bounds, For, Kernel, Program, Statement, expand, operation_of};
+use nablac_index::{Expr, Index, LoopId, Reduce, TensorId};
+use nablac_loops::{Bounds, For, Kernel, Program, Statement, expand, operation_of, prune};
 
 use crate::error::Error;
 use crate::helper::Helpers;
@@ -14,23 +14,31 @@ use crate::identifiers::Identifiers;
 use crate::literal::{c_type, comment_text, is_narrow};
 use crate::name::{Names, identifier};
 use crate::scalar::{Place, Scalar, Scalars};
-use crate::writer::{Level, Writer};
+use crate::writer::{Level, Used, Writer};
 
 /// The widest line of a comment.
 const COMMENT_WIDTH: usize = 110;
 
-/// A kernel's parameters: its counters are passed first, then its buffers.
-pub struct Parameter {
-    /// The buffer.
-    pub buffer: TensorId,
-    /// Whether the kernel writes it.
-    pub written: bool,
-    /// Whether no other parameter reaches the same bytes while one of the two is written.
-    pub alone: bool,
+/// A kernel as a C function.
+pub struct Function {
+    /// Its definition, with its laws above it.
+    pub text: String,
+    /// The counters that it is passed, outermost first.
+    pub counters: Vec<usize>,
+    /// The buffers that it is passed, behind the counters.
+    pub buffers: Vec<TensorId>,
 }
 
-/// The buffers that are passed to a kernel: those in the arena, in the order in which it reads, then writes them.
-pub fn parameters(program: &Program, kernel: &Kernel) -> Result<Vec<Parameter>, Error> {
+/// A buffer that is passed to a kernel.
+struct Parameter {
+    buffer: TensorId,
+    written: bool,
+    /// Whether no other parameter reaches the same bytes while one of the two is written.
+    alone: bool,
+}
+
+/// The buffers in the arena that a kernel names, in the order in which it reads, then writes them.
+fn parameters(program: &Program, kernel: &Kernel) -> Result<Vec<Parameter>, Error> {
     let count = program.buffers.len();
     let writes = kernel.writes(count);
     let mut ids = kernel.reads(count);
@@ -61,23 +69,22 @@ pub fn parameters(program: &Program, kernel: &Kernel) -> Result<Vec<Parameter>, 
     Ok(ids.iter().map(|&id| Parameter { buffer: id, written: written(&id), alone: alone(id) }).collect())
 }
 
-/// The definition of a kernel's function, with its laws above it. `counters` are the extents of the repetitions around it.
+/// The function of a kernel. `counters` are the extents of the repetitions around it.
 pub fn function(
     program: &Program,
     kernel: &Kernel,
     counters: &[usize],
     identifiers: &Identifiers,
     helpers: &mut Helpers,
-) -> Result<String, Error> {
-    let parameters = parameters(program, kernel)?;
-    let expanded = expand(kernel)?;
+) -> Result<Function, Error> {
+    let mut parameters = parameters(program, kernel)?;
+    let expanded = prune(program, &expand(kernel)?, counters);
     let mut names = identifiers.file.clone();
     parameters.iter().for_each(|p| _ = names.claim(&identifiers.buffers[p.buffer.0 as usize]));
     let mut variables = vec![String::new(); kernel.variables.len()];
     for (variable, name) in variables.iter_mut().zip(&kernel.variables).take(counters.len()) {
         *variable = names.claim(&identifier(name, "t"));
     }
-    let signature = signature(program, &parameters, &variables[..counters.len()], identifiers);
     let shapes: Vec<Vec<usize>> = kernel.registers.iter().map(|r| r.shape.clone()).collect();
     let elements = elements(kernel, &mut names);
     let scalars = Scalars { program, shapes: &shapes };
@@ -91,14 +98,21 @@ pub fn function(
         variables,
         bounds: Bounds::new(kernel.variables.len(), counters),
         helpers,
+        used: Used::default(),
     };
     let read = expanded.body.iter().flat_map(|statement| scalars.reads(statement)).collect();
     let pending = expanded.body.iter().flat_map(|statement| scalars.uses(statement)).collect();
     let mut body = Body { kernel, scalars, read, writer, names, text: String::new(), depth: 1 };
     body.block(&expanded.body, pending)?;
-    let upper = &identifiers.upper;
-    let name = &identifiers.kernels[&kernel.name];
-    Ok(format!("{}{upper}_KERNEL static void {name}({signature})\n{{\n{}}}\n", laws(kernel), body.text))
+    let Body { text, writer: Writer { used, variables, .. }, .. } = body;
+    parameters.retain(|p| used.buffers.contains(&p.buffer));
+    let counters: Vec<usize> =
+        (0..counters.len()).filter(|&c| used.variables.contains(&LoopId(c as u32))).collect();
+    let passed: Vec<&str> = counters.iter().map(|&c| variables[c].as_str()).collect();
+    let signature = signature(program, &parameters, &passed, identifiers);
+    let (upper, name) = (&identifiers.upper, &identifiers.kernels[&kernel.name]);
+    let text = format!("{}{upper}_KERNEL static void {name}({signature})\n{{\n{text}}}\n", laws(kernel));
+    Ok(Function { text, counters, buffers: parameters.iter().map(|p| p.buffer).collect() })
 }
 
 /// The laws as a comment.
@@ -110,7 +124,7 @@ fn laws(kernel: &Kernel) -> String {
     for law in &kernel.laws {
         let mut line = String::new();
         for word in comment_text(law).split(' ') {
-            if line.len() + word.len() >= COMMENT_WIDTH {
+            if line.len() + word.len() >= COMMENT_WIDTH && !line.trim().is_empty() {
                 lines.push(std::mem::replace(&mut line, "   ".into()));
             }
             line += if line.is_empty() { "" } else { " " };
@@ -124,7 +138,7 @@ fn laws(kernel: &Kernel) -> String {
 fn signature(
     program: &Program,
     parameters: &[Parameter],
-    counters: &[String],
+    counters: &[&str],
     identifiers: &Identifiers,
 ) -> String {
     let counters = counters.iter().map(|name| format!("int32_t {name}"));

@@ -9,11 +9,15 @@ use crate::Options;
 use crate::identifiers::Identifiers;
 use crate::weights;
 
+/// Who writes the folder; a folder with another name in this place is not replaced.
+const GENERATOR: &str = "nablac";
+
 /// Counts changes that a reader of the file must know of.
 const FORMAT: u32 = 1;
 
 #[derive(Serialize)]
 struct Metadata<'a> {
+    generator: &'static str,
     format: u32,
     name: &'a str,
     version: &'a str,
@@ -63,6 +67,7 @@ pub fn metadata(program: &Program, identifiers: &Identifiers, options: &Options)
     };
     let kernels = program.kernels();
     let metadata = Metadata {
+        generator: GENERATOR,
         format: FORMAT,
         name: &identifiers.prefix,
         version: &options.version,

@@ -10,16 +10,16 @@ use nablac_loops::{Program, Step};
 use crate::error::Error;
 use crate::helper::Helpers;
 use crate::identifiers::Identifiers;
-use crate::kernel;
+use crate::kernel::{self, Function};
 use crate::literal::c_type;
 use crate::name::{Names, identifier};
 
 /// The text of `NAME.c`.
 pub fn source(program: &Program, identifiers: &Identifiers) -> Result<String, Error> {
     let mut helpers = Helpers::default();
-    let mut kernels = String::new();
-    functions(program, &program.steps, &mut vec![], identifiers, &mut helpers, &mut kernels)?;
-    let run = run(program, identifiers, &mut helpers)?;
+    let mut functions = vec![];
+    collect(program, &program.steps, &mut vec![], identifiers, &mut helpers, &mut functions)?;
+    let run = run(program, identifiers, &functions, &mut helpers);
     let Identifiers { prefix, upper, .. } = identifiers;
     let mut includes = format!("#include \"{prefix}.h\"\n\n#include \"{prefix}_port.h\"\n");
     if program.buffers.iter().any(|b| matches!(b.role, nablac_loops::Role::Constant(_))) {
@@ -35,35 +35,38 @@ pub fn source(program: &Program, identifiers: &Identifiers) -> Result<String, Er
         text += definition;
         text.push('\n');
     }
-    text += &kernels;
+    for (_, function) in &functions {
+        text += &function.text;
+        text.push('\n');
+    }
     text += &interface(program, identifiers);
     text += &run;
     Ok(text.replace("@NAME@", prefix).replace("@UPPER@", upper))
 }
 
-/// The functions of all kernels, in order.
-fn functions(
+/// The functions of all kernels with the kernels' names, in order.
+fn collect(
     program: &Program,
     steps: &[Step],
     counters: &mut Vec<usize>,
     identifiers: &Identifiers,
     helpers: &mut Helpers,
-    text: &mut String,
+    found: &mut Vec<(String, Function)>,
 ) -> Result<(), Error> {
     for step in steps {
         match step {
             Step::Kernel(kernel) => {
-                *text += &kernel::function(program, kernel, counters, identifiers, helpers)?;
-                text.push('\n');
+                let function = kernel::function(program, kernel, counters, identifiers, helpers)?;
+                found.push((kernel.name.clone(), function));
             }
             Step::Repeat { extent, body, .. } => {
                 counters.push(*extent);
-                functions(program, body, counters, identifiers, helpers, text)?;
+                collect(program, body, counters, identifiers, helpers, found)?;
                 counters.pop();
             }
             Step::Branch { then, otherwise, .. } => {
-                functions(program, then, counters, identifiers, helpers, text)?;
-                functions(program, otherwise, counters, identifiers, helpers, text)?;
+                collect(program, then, counters, identifiers, helpers, found)?;
+                collect(program, otherwise, counters, identifiers, helpers, found)?;
             }
         }
     }
@@ -97,17 +100,20 @@ fn address(arena: &str, offset: usize) -> String {
 }
 
 /// `NAME_run`.
-fn run(program: &Program, identifiers: &Identifiers, helpers: &mut Helpers) -> Result<String, Error> {
+fn run(
+    program: &Program,
+    identifiers: &Identifiers,
+    functions: &[(String, Function)],
+    helpers: &mut Helpers,
+) -> String {
     let mut names = identifiers.file.clone();
+    identifiers.buffers.iter().for_each(|name| _ = names.claim(name));
     let mut used = BTreeSet::new();
-    let mut steps = Steps { program, identifiers, helpers, used: &mut used, text: String::new() };
-    let mut buffers = names.clone();
-    identifiers.buffers.iter().for_each(|name| _ = buffers.claim(name));
-    steps.write(&program.steps, &mut vec![], &mut buffers, 1)?;
+    let mut steps = Steps { program, identifiers, functions, helpers, used: &mut used, text: String::new() };
+    steps.write(&program.steps, &mut vec![], &mut names, 1);
     let body = steps.text;
     let mut text = include_str!("../templates/run.c").to_string();
     if !used.is_empty() {
-        names.claim("arena");
         text += "    uint8_t *const arena = ctx->arena;\n";
     }
     for id in used {
@@ -117,33 +123,30 @@ fn run(program: &Program, identifiers: &Identifiers, helpers: &mut Helpers) -> R
         let place = address("arena", buffer.offset.unwrap_or(0));
         text += &format!("    {t} *const {name} = ({t} *)(void *){place};\n");
     }
-    Ok(format!("{text}\n{body}    return @UPPER@_OK;\n}}\n"))
+    format!("{text}\n{body}    return @UPPER@_OK;\n}}\n")
 }
 
 /// The steps as statements of `NAME_run`.
 struct Steps<'a> {
     program: &'a Program,
     identifiers: &'a Identifiers,
+    functions: &'a [(String, Function)],
     helpers: &'a mut Helpers,
     used: &'a mut BTreeSet<TensorId>,
     text: String,
 }
 
 impl Steps<'_> {
-    fn write(
-        &mut self,
-        steps: &[Step],
-        counters: &mut Vec<String>,
-        names: &mut Names,
-        depth: usize,
-    ) -> Result<(), Error> {
+    fn write(&mut self, steps: &[Step], counters: &mut Vec<String>, names: &mut Names, depth: usize) {
         let indent = "    ".repeat(depth);
         for step in steps {
             match step {
                 Step::Kernel(kernel) => {
-                    let parameters = kernel::parameters(self.program, kernel)?;
-                    let buffers = parameters.iter().map(|p| self.buffer(p.buffer)).collect::<Vec<_>>();
-                    let arguments = [counters.clone(), buffers].concat().join(", ");
+                    let function = self.functions.iter().find(|(name, _)| *name == kernel.name);
+                    let Some((_, function)) = function else { continue };
+                    let passed = function.counters.iter().map(|&counter| counters[counter].clone());
+                    let buffers = function.buffers.iter().map(|id| self.buffer(*id));
+                    let arguments = passed.chain(buffers).collect::<Vec<_>>().join(", ");
                     self.text +=
                         &format!("{indent}{}({arguments});\n", self.identifiers.kernels[&kernel.name]);
                 }
@@ -154,7 +157,7 @@ impl Steps<'_> {
                     self.text +=
                         &format!("{indent}for (int32_t {name} = 0; {name} < {extent}; {name}++) {{\n");
                     counters.push(name);
-                    self.write(body, counters, names, depth + 1)?;
+                    self.write(body, counters, names, depth + 1);
                     counters.pop();
                     let inner = "    ".repeat(depth + 1);
                     carried.iter().for_each(|(state, _, next)| self.copy(*state, *next, &inner));
@@ -164,16 +167,15 @@ impl Steps<'_> {
                 Step::Branch { condition, then, otherwise } => {
                     let condition = self.buffer(*condition);
                     self.text += &format!("{indent}if ({condition}[0] != 0) {{\n");
-                    self.write(then, counters, names, depth + 1)?;
+                    self.write(then, counters, names, depth + 1);
                     if !otherwise.is_empty() {
                         self.text += &format!("{indent}}} else {{\n");
-                        self.write(otherwise, counters, names, depth + 1)?;
+                        self.write(otherwise, counters, names, depth + 1);
                     }
                     self.text += &format!("{indent}}}\n");
                 }
             }
         }
-        Ok(())
     }
 
     fn buffer(&mut self, id: TensorId) -> String {

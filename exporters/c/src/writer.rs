@@ -2,7 +2,9 @@
 //!
 //! Owns the C text of indices and accesses, and the parentheses around operands.
 
-use nablac_index::{Access, Atom, DType, Index, Scope, TensorId, row_major_strides};
+use std::collections::BTreeSet;
+
+use nablac_index::{Access, Atom, DType, Index, LoopId, Scope, TensorId, row_major_strides};
 use nablac_loops::{Bounds, flatten};
 
 use crate::error::Error;
@@ -67,6 +69,15 @@ pub struct Writer<'a> {
     pub variables: Vec<String>,
     pub bounds: Bounds,
     pub helpers: &'a mut Helpers,
+    /// What the text has named so far: a parameter that it does not name is not passed.
+    pub used: Used,
+}
+
+/// The buffers and variables that a text names.
+#[derive(Clone, Debug, Default)]
+pub struct Used {
+    pub buffers: BTreeSet<TensorId>,
+    pub variables: BTreeSet<LoopId>,
 }
 
 impl Writer<'_> {
@@ -124,7 +135,10 @@ impl Writer<'_> {
 
     fn atom(&mut self, atom: &Atom) -> Result<Text, Error> {
         match atom {
-            Atom::Loop(id) => Ok(Text::new(&self.variables[id.0 as usize], Level::Name)),
+            Atom::Loop(id) => {
+                self.used.variables.insert(*id);
+                Ok(Text::new(&self.variables[id.0 as usize], Level::Name))
+            }
             Atom::Div(inner, n) => self.quotient(inner, *n, "/"),
             Atom::Mod(inner, n) => self.quotient(inner, *n, "%"),
             Atom::Read(tensor, at) => {
@@ -181,6 +195,7 @@ impl Writer<'_> {
             let position = constant_position(at, self.scope.tensor(tensor).shape);
             return Ok(self.elements[register][position].clone());
         }
+        self.used.buffers.insert(tensor);
         let flat = flatten(at, self.scope.tensor(tensor).shape, self.bounds.ranges());
         let text = self.index(&flat)?;
         let position = if is_wide(&flat) { format!("(int32_t)({})", text.text) } else { text.text };

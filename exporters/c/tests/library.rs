@@ -110,7 +110,7 @@ fn steps_repeat_carry_and_branch() {
            output z: i32[] in arena at 32
            repeat t:3 carrying sum = zero then next {
              kernel add { next[] = sum[] + x[t] y[t] = next[] * 1000000007 }
-             repeat s:2 { kernel nested { y[t] -= i32(index(s + 10t)) } }
+             repeat s:2 { kernel nested { y[t] += -i32(index(s + 10t)) } }
            }
            kernel last { z[] = sum[] }
            if double {

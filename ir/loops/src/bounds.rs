@@ -104,6 +104,11 @@ impl Bounds {
         self.open.iter().any(|v| v.id == variable)
     }
 
+    /// Whether nothing can run here.
+    pub fn is_empty(&self) -> bool {
+        self.empty
+    }
+
     /// The variables in scope, outermost first.
     pub fn variables(&self) -> impl Iterator<Item = LoopId> + '_ {
         self.open.iter().map(|v| v.id)
@@ -168,7 +173,7 @@ impl Bounds {
 }
 
 /// An expression that is an index or an integer.
-fn as_index(expression: &Expr) -> Option<Index> {
+pub(crate) fn as_index(expression: &Expr) -> Option<Index> {
     match expression {
         Expr::Index(index) => Some(index.clone()),
         Expr::Literal(nablac_index::DType::I64, value) => Some(Index::constant(value.as_i64())),

@@ -2,9 +2,10 @@
 //!
 //! Owns the rewrite `for k in 0..2 unroll { s(k) }` → `s(0) s(1)`, after which every index of a register is constant.
 
-use nablac_index::{Binary, DType, Expr, Index, LoopId, Reduce, TensorId, arithmetic};
+use nablac_index::{Expr, Index, LoopId, Reduce, TensorId};
 
 use crate::error::Error;
+use crate::fold::fold;
 use crate::program::{For, Kernel, Kind, Statement};
 
 /// More statements than a person would let a kernel grow to: what is beyond is a mistake in a schedule.
@@ -89,7 +90,7 @@ impl Expansion<'_> {
     }
 
     fn expression(&self, expression: &Expr) -> Expr {
-        expression.map_indices(&|index| self.index(index)).rewrite(&mut decide)
+        expression.map_indices(&|index| self.index(index)).rewrite(&mut fold)
     }
 
     fn name(&self, variable: LoopId) -> &str {
@@ -98,45 +99,5 @@ impl Expansion<'_> {
 
     fn error(&self, problem: String) -> Error {
         Error::invalid(format!("kernel `{}`", self.kernel.name), problem)
-    }
-}
-
-/// Comparisons of constant indices, and what hangs on them, are decided.
-fn decide(node: Expr) -> Expr {
-    match &node {
-        Expr::Binary(operation, a, b) if operation.is_comparison() => {
-            match (as_constant(a), as_constant(b)) {
-                (Some(a), Some(b)) => {
-                    Expr::Literal(DType::Bool, arithmetic::binary(*operation, DType::I64, a, b))
-                }
-                _ => node,
-            }
-        }
-        Expr::Binary(operation @ (Binary::And | Binary::Or), a, b) => {
-            let neutral = i64::from(*operation == Binary::And);
-            match (&**a, &**b) {
-                (Expr::Literal(DType::Bool, truth), other) | (other, Expr::Literal(DType::Bool, truth)) => {
-                    if truth.as_i64() == neutral {
-                        other.clone()
-                    } else {
-                        Expr::Literal(DType::Bool, *truth)
-                    }
-                }
-                _ => node,
-            }
-        }
-        Expr::Select(abc) => match &abc[0] {
-            Expr::Literal(DType::Bool, truth) => abc[if truth.as_i64() != 0 { 1 } else { 2 }].clone(),
-            _ => node,
-        },
-        _ => node,
-    }
-}
-
-fn as_constant(expression: &Expr) -> Option<nablac_index::Value> {
-    match expression {
-        Expr::Index(index) => index.as_constant().map(nablac_index::Value::Int),
-        Expr::Literal(DType::I64, value) => Some(*value),
-        _ => None,
     }
 }

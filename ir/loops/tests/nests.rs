@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use nablac_loops::{Kernel, Program, Step, expand, number_variables, parse_with, run, verify};
+use nablac_loops::{Program, Step, expand, number_variables, parse_with, prune, run, verify};
 
 mod random;
 
@@ -22,11 +22,14 @@ fn what_is_printed_is_read_back() {
 }
 
 #[test]
-fn writing_out_unrolled_loops_changes_nothing() {
+fn writing_out_unrolled_loops_and_dropping_what_never_runs_changes_nothing() {
     for seed in 0..PROGRAMS {
         let program = random::program(seed);
         let inputs = random::inputs(&program, seed);
-        let expanded = number_variables(Program { steps: expand_steps(&program.steps), ..program.clone() });
+        let expanded = number_variables(Program {
+            steps: expand_steps(&program, &program.steps, &mut vec![]),
+            ..program.clone()
+        });
         verify(&expanded).unwrap_or_else(|error| panic!("seed {seed}: {error}\n{program}\n{expanded}"));
         let results = run(&program, &inputs).unwrap();
         assert_eq!(run(&expanded, &inputs).unwrap(), results, "seed {seed}:\n{program}");
@@ -41,20 +44,20 @@ fn numbers_are_canonical_already_where_a_text_was_read() {
     }
 }
 
-fn expand_steps(steps: &[Step]) -> Vec<Step> {
-    let each = |step: &Step| match step {
-        Step::Kernel(kernel) => Step::Kernel(Kernel { ..expand(kernel).unwrap() }),
-        Step::Repeat { counter, extent, carried, body } => Step::Repeat {
-            counter: counter.clone(),
-            extent: *extent,
-            carried: carried.clone(),
-            body: expand_steps(body),
-        },
+fn expand_steps(program: &Program, steps: &[Step], counters: &mut Vec<usize>) -> Vec<Step> {
+    let mut each = |step: &Step| match step {
+        Step::Kernel(kernel) => Step::Kernel(prune(program, &expand(kernel).unwrap(), counters)),
+        Step::Repeat { counter, extent, carried, body } => {
+            counters.push(*extent);
+            let body = expand_steps(program, body, counters);
+            counters.pop();
+            Step::Repeat { counter: counter.clone(), extent: *extent, carried: carried.clone(), body }
+        }
         Step::Branch { condition, then, otherwise } => Step::Branch {
             condition: *condition,
-            then: expand_steps(then),
-            otherwise: expand_steps(otherwise),
+            then: expand_steps(program, then, counters),
+            otherwise: expand_steps(program, otherwise, counters),
         },
     };
-    steps.iter().map(each).collect()
+    steps.iter().map(&mut each).collect()
 }

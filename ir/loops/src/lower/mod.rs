@@ -1,7 +1,7 @@
 //! Index notation to loop nests.
 //!
 //! Owns which statements share a nest (`group`), the order and tiling of loops when nobody asks for another (`schedule`), where
-//! bounds replace tests at the edges of a tensor (`edges`), and building the nest (`nest`). A verified program always lowers.
+//! bounds replace tests at the edges of a tensor (`edges`), and building the nest (`nest`, `reduction`). A verified program always lowers.
 
 use nablac_index::{Program as IndexProgram, Role as IndexRole, Step as IndexStep, TensorId};
 
@@ -13,6 +13,7 @@ mod edges;
 mod group;
 mod nest;
 mod order;
+mod reduction;
 mod schedule;
 
 use group::Item;
