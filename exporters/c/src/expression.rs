@@ -178,7 +178,11 @@ impl Writer<'_> {
         let (x, y) = (self.expression(a)?, self.expression(b)?);
         // Compilers warn where they see that a comparison is always true or false.
         let extreme = |e: &Expr| matches!(e, Expr::Literal(_, Value::Int(v)) if *v == smallest(dtype) || *v == largest(dtype));
-        let decided = extreme(a) || extreme(b) || x.text == y.text;
+        let apart = match (self.interval(a), self.interval(b)) {
+            (Some((a_low, a_high)), Some((b_low, b_high))) => a_high <= b_low || a_low >= b_high,
+            _ => false,
+        };
+        let decided = apart || extreme(a) || extreme(b) || x.text == y.text;
         if !dtype.is_float() && decided {
             let call = self.call_helper(operation, dtype, a, b)?;
             return Ok(Text { exact: false, ..call });

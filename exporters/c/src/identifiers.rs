@@ -32,15 +32,16 @@ impl Identifiers {
         own.into_iter().for_each(|name| _ = file.claim(&format!("{prefix}_{name}")));
         (0..program.inputs().len()).for_each(|k| _ = file.claim(&format!("{prefix}_input{k}")));
         (0..program.outputs().len()).for_each(|k| _ = file.claim(&format!("{prefix}_output{k}")));
+        let paths = Paths::new(program);
         let mut kernels = BTreeMap::new();
         for kernel in program.kernels() {
-            let wanted = format!("{prefix}_{}", identifier(&kernel.name, "kernel"));
+            let wanted = format!("{prefix}_{}", identifier(paths.own(&kernel.name), "kernel"));
             kernels.insert(kernel.name.clone(), file.claim(&wanted));
         }
         let mut buffers = vec![];
         let mut pointers = file.clone();
         for buffer in &program.buffers {
-            let stem = identifier(&buffer.name, "t");
+            let stem = identifier(paths.own(&buffer.name), "t");
             buffers.push(match buffer.role {
                 Role::Constant(_) => {
                     let name = file.claim(&format!("{prefix}_weights_{stem}"));
@@ -50,5 +51,54 @@ impl Identifiers {
             });
         }
         Identifiers { upper: prefix.to_ascii_uppercase(), prefix, buffers, kernels, file }
+    }
+}
+
+/// Names that are paths, as frameworks write them: `model/conv_1/Relu;model/conv_1/BiasAdd`.
+struct Paths {
+    /// What all of them begin with, up to and with a `/`.
+    common: String,
+}
+
+impl Paths {
+    fn new(program: &Program) -> Paths {
+        let kernels = program.kernels();
+        let buffers = program.buffers.iter().map(|buffer| &buffer.name);
+        let all = buffers.chain(kernels.iter().map(|kernel| &kernel.name));
+        let names: Vec<&str> = all.map(String::as_str).filter(|name| name.contains('/')).collect();
+        let [first, others @ ..] = &names[..] else { return Paths { common: String::new() } };
+        let common = others.iter().fold(*first, |common, name| {
+            let same = common.char_indices().zip(name.chars()).take_while(|((_, a), b)| a == b);
+            &common[..same.last().map_or(0, |((at, c), _)| at + c.len_utf8())]
+        });
+        let folder = common.rfind('/').filter(|_| !others.is_empty()).map_or("", |slash| &common[..=slash]);
+        Paths { common: folder.into() }
+    }
+
+    /// The part of a name that tells it from the others.
+    fn own<'a>(&self, name: &'a str) -> &'a str {
+        let own = name.strip_prefix(&self.common).unwrap_or(name);
+        own.split(';').next().unwrap_or(own)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nablac_index::DType;
+    use nablac_loops::Buffer;
+
+    #[test]
+    fn what_all_paths_share_is_left_out() {
+        let buffer = |name: &str| Buffer {
+            name: name.into(),
+            dtype: DType::F32,
+            shape: vec![],
+            role: Role::Local,
+            offset: None,
+        };
+        let names = ["net/a/Relu;net/a/BiasAdd", "net/b/Relu", "input", "net/b/Relu;other"];
+        let program = Program { buffers: names.map(buffer).to_vec(), ..Program::default() };
+        assert_eq!(Identifiers::new(&program, "n").buffers, ["a_relu", "b_relu", "input", "b_relu_2"]);
     }
 }

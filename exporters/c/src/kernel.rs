@@ -124,7 +124,7 @@ fn laws(kernel: &Kernel) -> String {
     for law in &kernel.laws {
         let mut line = String::new();
         for word in comment_text(law).split(' ') {
-            if line.len() + word.len() >= COMMENT_WIDTH {
+            if line.len() + word.len() >= COMMENT_WIDTH && !line.trim().is_empty() {
                 lines.push(std::mem::replace(&mut line, "   ".into()));
             }
             line += if line.is_empty() { "" } else { " " };
