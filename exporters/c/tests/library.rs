@@ -198,6 +198,21 @@ fn what_can_not_be_printed_is_named() {
 }
 
 #[test]
+fn a_wrong_element_fails_the_self_test() {
+    let program = program(CONVOLUTION);
+    let mut options = toolchain::options(&program, vec![vec![counting(DType::F32, &[1, 5, 2], 1)]]);
+    let expected = &mut options.vectors[0].outputs[0];
+    let largest = expected.to_f64().into_iter().fold(0.0, f64::max);
+    let off = expected
+        .values()
+        .map(|v| if v.as_f64() == largest { Value::from_f64(DType::F32, largest * 1.01) } else { v });
+    *expected = Array::from_values(DType::F32, &[3, 2], off.collect::<Vec<_>>());
+    let work = toolchain::Work::new("wrong");
+    let (passed, report) = toolchain::selftest(&work, &export(&program, &options).unwrap());
+    assert!(!passed && report.contains("conv: vector 0, output 0: 1 of 6 elements differ"), "{report}");
+}
+
+#[test]
 fn cmake_builds_and_runs_the_self_test() {
     let present =
         std::process::Command::new("cmake").arg("--version").output().is_ok_and(|o| o.status.success());
