@@ -85,18 +85,7 @@ pub fn export(program: &Program, options: &Options) -> Result<Folder, Error> {
     }
     let mut cmake = include_str!("../templates/CMakeLists.txt").to_string();
     if !options.vectors.is_empty() {
-        let (header, source) = selftest::vectors(program, &identifiers, &options.vectors);
-        files.push((format!("test/{name}_selftest.h"), fill(include_str!("../templates/selftest.h"))));
-        files.push((
-            format!("test/{name}_selftest.c"),
-            selftest::selftest(program, &identifiers, &options.vectors),
-        ));
-        files.push((
-            format!("test/{name}_selftest_main.c"),
-            fill(include_str!("../templates/selftest_main.c")),
-        ));
-        files.push((format!("test/{name}_vectors.h"), header));
-        files.push((format!("test/{name}_vectors.c"), source));
+        files.extend(selftest::files(program, &identifiers, &options.vectors));
         cmake += include_str!("../templates/test.cmake");
     }
     files.push(("CMakeLists.txt".into(), fill(&cmake.replace("@SOURCES@", &sources.join(" ")))));
