@@ -1,9 +1,10 @@
 //! Whether a compiled model fits a memory.
 //!
-//! Owns what is known of its size without a C compiler: the arena, exactly, and the weights. Code, stack and the context
-//! come on top; `nablac bench` measures them.
+//! Owns what is known of its size without a C compiler: the arena, exactly, and the weights. Code, stack and the context come on
+//! top; measured, they count too.
 
 use nablac_loops::{Program, Role};
+use nablac_machine::measure::Measurement;
 use nablac_machine::{Machine, Role as Place};
 use serde::Serialize;
 
@@ -47,23 +48,36 @@ impl Budget {
 
     /// Fails where the footprint exceeds the budget.
     pub fn check(self, footprint: Footprint) -> Result<()> {
-        let over = |bytes: usize, bound: Option<u64>| bound.filter(|&bound| bytes as u64 > bound);
-        let mut failures = vec![];
-        if let Some(bound) = over(footprint.arena_bytes, self.ram) {
-            let message =
-                format!("the arena takes {} bytes of RAM, {bound} are allowed", footprint.arena_bytes);
-            let help = "a smaller input or narrower layers need less; \
-                        `nablac show MODEL --after plan` says which buffers live at once";
-            failures.push(*Failure::new(Code::Ram, message).help(help));
-        }
-        if let Some(bound) = over(footprint.weight_bytes, self.flash) {
-            let message =
-                format!("the weights take {} bytes of flash, {bound} are allowed", footprint.weight_bytes);
-            failures
-                .push(*Failure::new(Code::Flash, message).help("weights of 8 bits take a quarter of this"));
-        }
-        if failures.is_empty() { Ok(()) } else { Err(Failure::several(failures)) }
+        let help = "`nablac show MODEL --after plan` says which buffers live at once";
+        let ram = self.over_ram("the arena takes", footprint.arena_bytes as u64, help);
+        let flash = self.over_flash("the weights take", footprint.weight_bytes as u64);
+        combined(ram.into_iter().chain(flash))
     }
+
+    /// Fails where a measured program exceeds the budget.
+    pub fn check_measured(self, machine: &str, measured: &Measurement) -> Result<()> {
+        let help = "arena, context, data, bss and stack count";
+        let ram = self.over_ram(&format!("on {machine} it takes"), measured.ram_bytes, help);
+        let flash = self.over_flash(&format!("on {machine} it takes"), measured.flash_bytes);
+        combined(ram.into_iter().chain(flash))
+    }
+
+    fn over_ram(self, what: &str, bytes: u64, help: &str) -> Option<Failure> {
+        let bound = self.ram.filter(|&bound| bytes > bound)?;
+        let message = format!("{what} {bytes} bytes of RAM, {bound} are allowed");
+        Some(*Failure::new(Code::Ram, message).help(help))
+    }
+
+    fn over_flash(self, what: &str, bytes: u64) -> Option<Failure> {
+        let bound = self.flash.filter(|&bound| bytes > bound)?;
+        let message = format!("{what} {bytes} bytes of flash, {bound} are allowed");
+        Some(*Failure::new(Code::Flash, message).help("weights of 8 bits take a quarter of those of 32"))
+    }
+}
+
+fn combined(failures: impl Iterator<Item = Failure>) -> Result<()> {
+    let failures: Vec<Failure> = failures.collect();
+    if failures.is_empty() { Ok(()) } else { Err(Failure::several(failures)) }
 }
 
 #[cfg(test)]

@@ -1,14 +1,18 @@
 //! Running a model on samples.
 //!
-//! Owns the choice of engine: the interpreters of the intermediate representations, on this computer's threads.
+//! Owns the engines: the interpreters of the intermediate representations, on this computer's threads; and generated C, built
+//! and run on a target in a temporary folder.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nablac_index::Array;
+use nablac_machine::Machine;
+use nablac_run::{Artifact, Measurement, Options};
 
 use crate::failure::{Code, Failure, Result};
+use crate::folder;
 use crate::pipeline::Form;
-use crate::samples::Sample;
+use crate::samples::{Port, Sample};
 
 /// The outputs of each sample, by the interpreter of the language that `form` is in.
 pub fn interpret(form: &Form, samples: &[Sample]) -> Result<Vec<Sample>> {
@@ -43,11 +47,53 @@ fn interpret_one(form: &Form, sample: &[Array]) -> Result<Sample> {
     let wrong =
         |error: &dyn std::fmt::Display| Failure::new(Code::BrokenStage, format!("interpreter: {error}"));
     match form {
-        Form::Graph(graph) => {
-            let program = nablac_graph::define(graph)?;
-            nablac_index::run(&program, sample).map_err(|error| wrong(&error))
-        }
+        Form::Graph(graph) => nablac_graph::run(graph, sample).map_err(|error| wrong(&error)),
         Form::Index(program) => nablac_index::run(program, sample).map_err(|error| wrong(&error)),
         Form::Loops(nests) => nablac_loops::run(nests, sample).map_err(|error| wrong(&error)),
+        Form::C(..) => Err(Failure::new(Code::Option, "the interpreter runs no C: name an earlier stage")),
     }
+}
+
+/// Generated C, and what its caller knows of it.
+pub struct Library<'a> {
+    /// The files.
+    pub folder: &'a nablac_c::Folder,
+    /// The inputs.
+    pub inputs: &'a [Port],
+    /// The outputs.
+    pub outputs: &'a [Port],
+    /// The bytes of the arena.
+    pub arena_bytes: usize,
+}
+
+/// The outputs of each sample by generated C on a machine, and what that cost.
+pub fn execute(
+    library: &Library,
+    machine: &Machine,
+    samples: &[Sample],
+    options: &Options,
+) -> Result<(Vec<Sample>, Measurement)> {
+    let work = tempfile::tempdir().map_err(|error| Failure::write(&std::env::temp_dir(), error))?;
+    let code = work.path().join("code");
+    let files = folder::files_of(library.folder);
+    folder::fill(&code, &files).map_err(|error| Failure::write(&code, error))?;
+    let artifact = Artifact {
+        folder: code,
+        name: library.folder.name.clone(),
+        sources: library.folder.sources.clone(),
+        include: library.folder.include.clone(),
+        input_bytes: library.inputs.iter().map(Port::bytes).collect(),
+        output_bytes: library.outputs.iter().map(Port::bytes).collect(),
+        arena_bytes: library.arena_bytes,
+    };
+    let bytes = |sample: &Sample| sample.iter().map(|array| array.bytes().to_vec()).collect();
+    let samples: Vec<nablac_run::Sample> = samples.iter().map(bytes).collect();
+    let run = nablac_run::execute(machine, &artifact, &samples, &work.path().join("build"), options)?;
+    let arrays = |sample: nablac_run::Sample| -> Result<Sample> {
+        let wrong =
+            || Failure::new(Code::GeneratedCode, "an output is not of the size that the model states");
+        let array = |(bytes, port): (Vec<u8>, &Port)| Array::from_bytes(port.dtype, &port.shape, bytes);
+        sample.into_iter().zip(library.outputs).map(|pair| array(pair).ok_or_else(wrong)).collect()
+    };
+    Ok((run.outputs.into_iter().map(arrays).collect::<Result<_>>()?, run.measurement))
 }

@@ -149,6 +149,18 @@ impl From<nablac_graph::Error> for Box<Failure> {
     }
 }
 
+impl From<nablac_c::Error> for Box<Failure> {
+    fn from(error: nablac_c::Error) -> Box<Failure> {
+        use nablac_c::Error;
+        let code = match &error {
+            Error::TooLarge { .. } => Code::Limit,
+            Error::Option { .. } => Code::Option,
+            _ => Code::BrokenStage,
+        };
+        Failure::new(code, error)
+    }
+}
+
 impl From<nablac_machine::Error> for Box<Failure> {
     fn from(error: nablac_machine::Error) -> Box<Failure> {
         Failure::new(Code::Target, error)

@@ -17,6 +17,15 @@ pub struct File {
     pub bytes: Vec<u8>,
 }
 
+/// The files of generated C.
+pub fn files_of(folder: &nablac_c::Folder) -> Vec<File> {
+    let file = |(path, text): &(PathBuf, String)| {
+        let names: Vec<_> = path.iter().map(|name| name.to_string_lossy()).collect();
+        File { path: names.join("/"), bytes: text.clone().into_bytes() }
+    };
+    folder.files.iter().map(file).collect()
+}
+
 /// The file that says who wrote a folder.
 pub const METADATA: &str = "metadata.json";
 

@@ -36,6 +36,7 @@ stages! {
     Views    "views"    "the same with tensors laid out as windows move over them";
     Lower    "lower"    "loop nests over buffers";
     Plan     "plan"     "the same with every buffer at its place in the arena";
+    C        "c"        "C";
 }
 
 impl Stage {
@@ -54,6 +55,8 @@ pub struct Options {
     pub limits: Limits,
     /// What the code is for.
     pub machine: Machine,
+    /// What the C says of itself, and what its self-test compares with.
+    pub c: nablac_c::Options,
     /// The last stage to run.
     pub after: Stage,
 }
@@ -67,6 +70,8 @@ pub enum Form {
     Index(nablac_index::Program),
     /// How that runs.
     Loops(nablac_loops::Program),
+    /// That in C; the nests, for what is asked of them still.
+    C(nablac_loops::Program, nablac_c::Folder),
 }
 
 /// Compiles a model up to the stage `options.after`. `begin` hears of each stage as it begins.
@@ -121,7 +126,13 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
     begin(Stage::Plan);
     let nests = nablac_loops::plan(nests);
     verify_loops(Stage::Plan, &nests)?;
-    Ok(Form::Loops(nests))
+    if options.after == Stage::Plan {
+        return Ok(Form::Loops(nests));
+    }
+
+    begin(Stage::C);
+    let folder = nablac_c::export(&nests, &options.c)?;
+    Ok(Form::C(nests, folder))
 }
 
 /// Every `--dim` must name a dimension that the model leaves open: a mistyped one would go unnoticed.
@@ -166,12 +177,17 @@ fn broken(stage: Stage, error: impl std::fmt::Display) -> Box<Failure> {
 }
 
 impl Form {
-    /// The text of the intermediate representation.
+    /// The text of the intermediate representation, or of the C file with the network's functions.
     pub fn text(&self) -> String {
         match self {
             Form::Graph(graph) => graph.to_string(),
             Form::Index(program) => program.to_string(),
             Form::Loops(nests) => nests.to_string(),
+            Form::C(_, folder) => {
+                let source = folder.sources.first();
+                let file = folder.files.iter().find(|(path, _)| Some(path) == source);
+                file.map(|(_, text)| text.clone()).unwrap_or_default()
+            }
         }
     }
 }

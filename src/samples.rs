@@ -36,23 +36,19 @@ pub enum Stacking {
 }
 
 impl Port {
-    fn of(program: &Program, ids: Vec<TensorId>, names: &[String]) -> Vec<Port> {
-        let port = |(position, id): (usize, TensorId)| {
-            let tensor = program.tensor(id);
-            let name = names.get(position).unwrap_or(&tensor.name).clone();
-            Port { name, dtype: tensor.dtype, shape: tensor.shape.clone() }
-        };
-        ids.into_iter().enumerate().map(port).collect()
+    fn of(program: &Program, ids: Vec<TensorId>) -> Vec<Port> {
+        let tensors = ids.into_iter().map(|id| program.tensor(id));
+        tensors.map(|t| Port { name: t.name.clone(), dtype: t.dtype, shape: t.shape.clone() }).collect()
     }
 
-    /// The inputs of a program, under the names that the model's file gives them.
-    pub fn inputs(program: &Program, names: &[String]) -> Vec<Port> {
-        Port::of(program, program.inputs(), names)
+    /// The inputs of a program.
+    pub fn inputs(program: &Program) -> Vec<Port> {
+        Port::of(program, program.inputs())
     }
 
-    /// The outputs of a program, under the names that the model's file gives them.
-    pub fn outputs(program: &Program, names: &[String]) -> Vec<Port> {
-        Port::of(program, program.outputs(), names)
+    /// The outputs of a program.
+    pub fn outputs(program: &Program) -> Vec<Port> {
+        Port::of(program, program.outputs())
     }
 
     /// The size in bytes.

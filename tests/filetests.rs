@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use nablac::comparison::{Allowance, compare};
 use nablac::engine;
+use nablac::failure::Code;
 use nablac::pipeline::Form;
 use nablac::samples::{Port, Sample};
 use nablac_index::lexer::Lexer;
@@ -84,11 +85,12 @@ fn verify(form: &Form) -> Result<(), String> {
         Form::Graph(graph) => nablac_graph::verify(graph).map_err(|e| e.to_string()),
         Form::Index(program) => nablac_index::verify(program).map_err(|e| e.to_string()),
         Form::Loops(nests) => nablac_loops::verify(nests).map_err(|e| e.to_string()),
+        Form::C(..) => Ok(()), // the C compiler says
     }
 }
 
 /// The stages that make something, in the order of the pipeline.
-const STAGES: &[&str] = &["fold", "define", "simplify", "views", "lower", "plan"];
+const STAGES: &[&str] = &["fold", "define", "simplify", "views", "lower", "plan", "c"];
 
 /// What stage `name` makes of the form; a form that is further on already stays what it is.
 fn apply(name: &str, form: Form) -> Result<Form, String> {
@@ -105,6 +107,10 @@ fn apply(name: &str, form: Form) -> Result<Form, String> {
         }
         ("lower", Form::Index(program)) => Form::Loops(nablac_loops::lower(&program, capacity)),
         ("plan", Form::Loops(nests)) => Form::Loops(nablac_loops::plan(nests)),
+        ("c", Form::Loops(nests)) => {
+            let folder = nablac_c::export(&nests, &Default::default()).map_err(|e| e.to_string())?;
+            Form::C(nests, folder)
+        }
         (_, form) => form,
     };
     verify(&form).map_err(|error| format!("after {name}: {error}"))?;
@@ -145,38 +151,62 @@ fn printed(stage: &str, test: &Test) -> Result<Option<String>, String> {
 fn run(test: &Test, form: Form) -> Result<(), String> {
     assert!(!test.calls.is_empty(), "`run` needs a line `; run: f(…) == …`");
     let forms = forms(form)?;
-    let Some((_, Form::Index(program))) = forms.iter().find(|(_, form)| matches!(form, Form::Index(_)))
-    else {
-        return run_loops(test, &forms[0].1);
-    };
-    let (inputs, outputs) = (Port::inputs(program, &[]), Port::outputs(program, &[]));
-    test.calls.iter().for_each(|call| check_call(call, &forms, &inputs, &outputs));
-    Ok(())
-}
-
-fn run_loops(test: &Test, form: &Form) -> Result<(), String> {
-    let Form::Loops(nests) = form else { return Err("nothing that runs".into()) };
-    let port = |id| {
-        let buffer = nests.buffer(id);
-        Port { name: buffer.name.clone(), dtype: buffer.dtype, shape: buffer.shape.clone() }
-    };
-    let inputs: Vec<Port> = nests.inputs().into_iter().map(port).collect();
-    let outputs: Vec<Port> = nests.outputs().into_iter().map(port).collect();
-    let forms = [("parse", form.clone())];
-    test.calls.iter().for_each(|call| check_call(call, &forms, &inputs, &outputs));
-    Ok(())
-}
-
-/// Runs one call on every engine.
-fn check_call(call: &str, forms: &[(&str, Form)], inputs: &[Port], outputs: &[Port]) {
-    let (sample, expected, exact) =
-        parse_call(call, inputs, outputs).unwrap_or_else(|e| panic!("`{call}`: {e}"));
-    let factor = if exact { 0.0 } else { 1.0 };
-    for (stage, form) in forms {
-        let got = engine::interpret(form, std::slice::from_ref(&sample)).unwrap();
-        for c in compare(outputs, &got, std::slice::from_ref(&expected), Allowance { factor, steps: 0 }) {
-            assert_eq!(c.mismatches, 0, "`{call}` in the interpreter after {stage}: {:?}", c.first);
+    let (inputs, outputs) = forms.iter().find_map(|(_, form)| ports(form)).ok_or("nothing that runs")?;
+    let mut calls = vec![];
+    for call in &test.calls {
+        calls.push(parse_call(call, &inputs, &outputs).map_err(|error| format!("`{call}`: {error}"))?);
+    }
+    let samples: Vec<Sample> = calls.iter().map(|call| call.0.clone()).collect();
+    for (stage, form) in &forms {
+        let Some(got) = outputs_of(form, &inputs, &outputs, &samples)? else { continue };
+        for ((call, (_, expected, exact)), got) in test.calls.iter().zip(&calls).zip(&got) {
+            let allowance = Allowance { factor: if *exact { 0.0 } else { 1.0 }, steps: 0 };
+            for c in compare(&outputs, std::slice::from_ref(got), std::slice::from_ref(expected), allowance) {
+                assert_eq!(c.mismatches, 0, "`{call}` after {stage}: {:?}", c.first);
+            }
         }
+    }
+    Ok(())
+}
+
+/// The inputs and outputs of a form that says them.
+fn ports(form: &Form) -> Option<(Vec<Port>, Vec<Port>)> {
+    match form {
+        Form::Graph(_) | Form::C(..) => None,
+        Form::Index(program) => Some((Port::inputs(program), Port::outputs(program))),
+        Form::Loops(nests) => {
+            let port = |id| {
+                let buffer = nests.buffer(id);
+                Port { name: buffer.name.clone(), dtype: buffer.dtype, shape: buffer.shape.clone() }
+            };
+            Some((
+                nests.inputs().into_iter().map(port).collect(),
+                nests.outputs().into_iter().map(port).collect(),
+            ))
+        }
+    }
+}
+
+/// What an engine gives: the interpreter of the form's language, or a C compiler if this computer has one.
+fn outputs_of(
+    form: &Form,
+    inputs: &[Port],
+    outputs: &[Port],
+    samples: &[Sample],
+) -> Result<Option<Vec<Sample>>, String> {
+    let Form::C(nests, folder) = form else {
+        return engine::interpret(form, samples).map(Some).map_err(|e| e.to_string());
+    };
+    let library = engine::Library { folder, inputs, outputs, arena_bytes: nests.arena_bytes };
+    let host = Machine::load("host").map_err(|e| e.to_string())?;
+    let options = nablac_run::Options { sanitize: true, ..Default::default() };
+    match engine::execute(&library, &host, samples, &options) {
+        Ok((outputs, _)) => Ok(Some(outputs)),
+        Err(failure) if failure.code == Code::MissingTool => {
+            eprintln!("SKIPPED the generated C: {failure}");
+            Ok(None)
+        }
+        Err(failure) => Err(failure.to_string()),
     }
 }
 

@@ -1,6 +1,5 @@
 //! Arguments that several commands take.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -9,6 +8,7 @@ use nablac::model::{self, Model};
 use nablac::npz;
 use nablac::pipeline::{self, Form, Options, Stage};
 use nablac::samples::{self, Port, Sample, Stacking};
+use nablac_c::Vector;
 use nablac_graph::limits::{Limit, Limits};
 use nablac_machine::{Machine, parse_size};
 
@@ -98,11 +98,27 @@ impl ModelArguments {
         Ok(model)
     }
 
-    /// Compiles the model for `machine` up to the stage `after`.
-    pub fn compile(&self, model: &Model, machine: &Machine, after: Stage, talk: &Talk) -> Result<Form> {
-        let dimensions: BTreeMap<String, usize> = self.dimensions.iter().cloned().collect();
-        let limits = self.limits.limits();
-        let options = Options { dimensions, limits, machine: machine.clone(), after };
+    /// Compiles the model for `machine` up to the stage `after`; its golden vectors go into the C's self-test.
+    pub fn compile(
+        &self,
+        model: &Model,
+        machine: &Machine,
+        after: Stage,
+        vectors: Vec<Vector>,
+        talk: &Talk,
+    ) -> Result<Form> {
+        let options = Options {
+            dimensions: self.dimensions.iter().cloned().collect(),
+            limits: self.limits.limits(),
+            machine: machine.clone(),
+            c: nablac_c::Options {
+                name: model.stem(),
+                version: env!("CARGO_PKG_VERSION").into(),
+                model_sha256: model.sha256.clone(),
+                vectors,
+            },
+            after,
+        };
         let name = model.path.display().to_string();
         let form = pipeline::compile(&model.source, &options, &mut |stage| {
             talk.begin("Compiling", &format!("{name}: stage {}", stage.name()));
@@ -111,25 +127,28 @@ impl ModelArguments {
         form
     }
 
-    /// The network in index notation, just as its operators define it: what everything else is compared with.
-    pub fn define(&self, model: &Model, talk: &Talk) -> Result<nablac_index::Program> {
-        match self.compile(model, &Machine::load("host")?, Stage::Define, talk)? {
-            Form::Index(program) => Ok(program),
-            other => Err(Failure::new(Code::BrokenStage, format!("stage `define` made {other:?}"))),
-        }
+    /// Reads the model, and defines what it computes.
+    pub fn network(&self, talk: &Talk) -> Result<Network> {
+        let model = self.read(talk)?;
+        let definition = self.compile(&model, &Machine::load("host")?, Stage::Define, vec![], talk)?;
+        let Form::Index(program) = &definition else {
+            return Err(Failure::new(Code::BrokenStage, "stage `define` made no index notation"));
+        };
+        let (inputs, outputs) = (Port::inputs(program), Port::outputs(program));
+        Ok(Network { model, definition, inputs, outputs })
     }
 }
 
-/// The inputs of a model under the names that its file gives them.
-pub fn inputs_of(model: &Model, program: &nablac_index::Program) -> Vec<Port> {
-    let names: Vec<String> = model.source.inputs.iter().map(|input| input.name.clone()).collect();
-    Port::inputs(program, &names)
-}
-
-/// The outputs of a model under the names that its file gives them.
-pub fn outputs_of(model: &Model, program: &nablac_index::Program) -> Vec<Port> {
-    let names: Vec<String> = model.source.outputs.iter().map(|output| output.name.clone()).collect();
-    Port::outputs(program, &names)
+/// A model with its meaning.
+pub struct Network {
+    /// The file.
+    pub model: Model,
+    /// The network just as its operators define it: what everything else is compared with.
+    pub definition: Form,
+    /// What it takes.
+    pub inputs: Vec<Port>,
+    /// What it gives.
+    pub outputs: Vec<Port>,
 }
 
 /// What the model is run on.

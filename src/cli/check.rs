@@ -8,7 +8,7 @@ use nablac::pipeline::{Form, Stage};
 use nablac_machine::Machine;
 use serde_json::json;
 
-use super::arguments::{ModelArguments, inputs_of, outputs_of};
+use super::arguments::{ModelArguments, Network};
 use super::talk::Talk;
 use super::{Answer, text};
 
@@ -26,13 +26,11 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
     let machine = Machine::load(arguments.target.as_deref().unwrap_or("host"))?;
-    let model = arguments.model.read(talk)?;
-    let program = arguments.model.define(&model, talk)?;
+    let Network { model, inputs, outputs, .. } = arguments.model.network(talk)?;
     let mut operators: BTreeMap<String, usize> = BTreeMap::new();
     for node in &model.source.nodes {
         *operators.entry(node.operator.clone()).or_default() += 1;
     }
-    let (inputs, outputs) = (inputs_of(&model, &program), outputs_of(&model, &program));
     let port = |port: &nablac::samples::Port| json!({ "name": port.name, "dtype": port.dtype.name(), "shape": port.shape });
     let mut fields = json!({
         "model": model.path,
@@ -49,7 +47,7 @@ pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
     let counts: Vec<String> = operators.iter().map(|(name, count)| format!("{count} {name}")).collect();
     report += &format!("  nodes   {}\n", counts.join(", "));
     if arguments.target.is_some()
-        && let Form::Loops(nests) = arguments.model.compile(&model, &machine, Stage::Plan, talk)?
+        && let Form::Loops(nests) = arguments.model.compile(&model, &machine, Stage::Plan, vec![], talk)?
     {
         let footprint = Footprint::of(&nests);
         Budget::of(&machine).check(footprint)?;

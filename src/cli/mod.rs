@@ -11,9 +11,12 @@ use nablac::failure::{Class, Code, Failure, Result};
 use serde_json::{Map, Value, json};
 
 mod arguments;
+mod bench;
 mod check;
+mod compile;
 mod completions;
 mod doctor;
+mod engine;
 mod explain;
 mod ops;
 mod report;
@@ -62,8 +65,10 @@ Exit codes:
 enum Command {
     Check(check::Arguments),
     Show(show::Arguments),
+    Compile(compile::Arguments),
     Run(run::Arguments),
     Verify(verify::Arguments),
+    Bench(bench::Arguments),
     Targets(targets::Arguments),
     Ops(ops::Arguments),
     Explain(explain::Arguments),
@@ -119,8 +124,10 @@ fn run(command: Command, talk: &Talk) -> Result<Answer> {
     match command {
         Command::Check(arguments) => check::run(&arguments, talk),
         Command::Show(arguments) => show::run(&arguments, talk),
+        Command::Compile(arguments) => compile::run(&arguments, talk),
         Command::Run(arguments) => run::run(&arguments, talk),
         Command::Verify(arguments) => verify::run(&arguments, talk),
+        Command::Bench(arguments) => bench::run(&arguments, talk),
         Command::Targets(arguments) => targets::run(&arguments),
         Command::Ops(arguments) => ops::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),

@@ -2,16 +2,14 @@
 
 use std::path::PathBuf;
 
-use nablac::engine;
 use nablac::failure::Result;
 use nablac::npz;
-use nablac::pipeline::Stage;
 use nablac::samples::{self, Port, Sample};
-use nablac_machine::Machine;
 use serde_json::{Value, json};
 
 use super::Answer;
-use super::arguments::{ModelArguments, SampleArguments, inputs_of, outputs_of, stage};
+use super::arguments::{ModelArguments, SampleArguments};
+use super::engine::EngineArguments;
 use super::talk::Talk;
 
 /// Run a model on samples.
@@ -23,32 +21,33 @@ pub struct Arguments {
     model: ModelArguments,
     #[command(flatten)]
     samples: SampleArguments,
+    #[command(flatten)]
+    engine: EngineArguments,
     /// Write the outputs here, one array each, stacked as the inputs are.
     #[arg(long, value_name = "OUT.npz")]
     outputs: Option<PathBuf>,
-    /// The stage whose result the interpreter runs; see `nablac show --help`.
-    #[arg(long, value_name = "STAGE", default_value = "simplify", value_parser = stage)]
-    after: Stage,
 }
 
 /// How many values of an output are printed.
 const SHOWN: usize = 12;
 
 pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
-    let model = arguments.model.read(talk)?;
-    let program = arguments.model.define(&model, talk)?;
-    let (inputs, outputs) = (inputs_of(&model, &program), outputs_of(&model, &program));
-    let (samples, stacking) = arguments.samples.samples(&inputs)?;
-    let form = arguments.model.compile(&model, &Machine::load("host")?, arguments.after, talk)?;
-    talk.begin("Running", &format!("{} samples in the interpreter", samples.len()));
-    let results = engine::interpret(&form, &samples)?;
-    talk.end();
-    let mut text = shown(&outputs, &results);
+    let network = arguments.model.network(talk)?;
+    let (samples, stacking) = arguments.samples.samples(&network.inputs)?;
+    let outcome = arguments.engine.run(&arguments.model, &network, &samples, talk)?;
+    let mut text = shown(&network.outputs, &outcome.outputs);
     if let Some(path) = &arguments.outputs {
-        npz::write(path, &samples::join(&outputs, &results, stacking))?;
+        npz::write(path, &samples::join(&network.outputs, &outcome.outputs, stacking))?;
         text += &format!("all written to {}\n", path.display());
     }
-    Ok(Answer::new(fields(&outputs, &results), text))
+    let fields = json!({
+        "model": network.model.path,
+        "engine": outcome.engine,
+        "target": outcome.target,
+        "samples": samples.len(),
+        "outputs": fields(&network.outputs, &outcome.outputs),
+    });
+    Ok(Answer::new(fields, text))
 }
 
 /// The first values of each output of each sample.
@@ -68,8 +67,8 @@ fn shown(ports: &[Port], results: &[Sample]) -> String {
     text
 }
 
-/// Every value: `outputs` maps a name to a list of samples, each a flat list in row-major order.
-fn fields(ports: &[Port], results: &[Sample]) -> Value {
+/// Every output: its samples are flat lists in row-major order.
+fn fields(ports: &[Port], results: &[Sample]) -> Vec<Value> {
     let values = |position: usize| -> Vec<Value> {
         results
             .iter()
@@ -79,8 +78,6 @@ fn fields(ports: &[Port], results: &[Sample]) -> Value {
             })
             .collect()
     };
-    let outputs = ports.iter().enumerate().map(|(position, port)| {
-        json!({ "name": port.name, "dtype": port.dtype.name(), "shape": port.shape, "samples": values(position) })
-    });
-    json!({ "engine": "interp", "samples": results.len(), "outputs": outputs.collect::<Vec<_>>() })
+    let output = |(position, port): (usize, &Port)| json!({ "name": port.name, "dtype": port.dtype.name(), "shape": port.shape, "samples": values(position) });
+    ports.iter().enumerate().map(output).collect()
 }

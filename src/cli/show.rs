@@ -20,6 +20,7 @@ use super::talk::Talk;
 ///   views     the same with tensors laid out as windows move over them
 ///   lower     loop nests over buffers
 ///   plan      the same with every buffer at its place in the arena
+///   c         the C file with the network's functions; `nablac compile` writes all files
 ///
 /// Large constants print as the hash of their contents.
 #[derive(clap::Args)]
@@ -38,11 +39,12 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
     let machine = Machine::load(&arguments.target)?;
     let model = arguments.model.read(talk)?;
-    let form = arguments.model.compile(&model, &machine, arguments.after, talk)?;
+    let form = arguments.model.compile(&model, &machine, arguments.after, vec![], talk)?;
     let language = match &form {
         Form::Graph(_) => "graph",
         Form::Index(_) => "index",
         Form::Loops(_) => "loops",
+        Form::C(..) => "c",
     };
     let text = form.text();
     Ok(Answer::new(json!({ "stage": arguments.after.name(), "language": language, "text": text }), text))

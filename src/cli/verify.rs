@@ -6,14 +6,14 @@ use nablac::comparison::{Allowance, Comparison, compare};
 use nablac::engine;
 use nablac::failure::{Code, Failure, Result};
 use nablac::npz;
-use nablac::pipeline::{Form, Stage};
-use nablac::samples::{self, Port, Sample};
-use nablac_machine::Machine;
+use nablac::samples::{self, Sample};
 use serde_json::json;
 
 use super::Answer;
-use super::arguments::{ModelArguments, SampleArguments, factor, inputs_of, outputs_of, stage};
+use super::arguments::{ModelArguments, Network, SampleArguments, factor};
+use super::engine::EngineArguments;
 use super::talk::Talk;
+use super::text;
 
 /// Compare a model's outputs with a reference: the framework's outputs in a file, or else the interpreter's.
 ///
@@ -28,6 +28,8 @@ pub struct Arguments {
     model: ModelArguments,
     #[command(flatten)]
     samples: SampleArguments,
+    #[command(flatten)]
+    engine: EngineArguments,
     /// An .npz file with the expected outputs, one array each under the output's name, stacked as the inputs are.
     #[arg(long, value_name = "REF.npz", requires = "inputs")]
     reference: Option<PathBuf>,
@@ -37,37 +39,37 @@ pub struct Arguments {
     /// Allow integers to differ by N.
     #[arg(long, value_name = "N", default_value_t = 0)]
     lsb: u64,
-    /// The stage whose result the interpreter runs; see `nablac show --help`.
-    #[arg(long, value_name = "STAGE", default_value = "simplify", value_parser = stage)]
-    after: Stage,
 }
 
 pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
-    let model = arguments.model.read(talk)?;
-    let program = arguments.model.define(&model, talk)?;
-    let (inputs, outputs) = (inputs_of(&model, &program), outputs_of(&model, &program));
-    let (samples, _) = arguments.samples.samples(&inputs)?;
-    let expected = reference(arguments, &outputs, Form::Index(program), &samples, talk)?;
-    let form = arguments.model.compile(&model, &Machine::load("host")?, arguments.after, talk)?;
-    talk.begin("Running", &format!("{} samples in the interpreter", samples.len()));
-    let got = engine::interpret(&form, &samples)?;
-    talk.end();
+    let network = arguments.model.network(talk)?;
+    let (samples, _) = arguments.samples.samples(&network.inputs)?;
+    let expected = reference(arguments, &network, &samples, talk)?;
+    let outcome = arguments.engine.run(&arguments.model, &network, &samples, talk)?;
     let allowance = Allowance { factor: arguments.tolerance, steps: arguments.lsb };
-    Ok(answer(samples.len(), &compare(&outputs, &got, &expected, allowance)))
+    let comparisons = compare(&network.outputs, &outcome.outputs, &expected, allowance);
+    let mut answer = answer(samples.len(), &comparisons);
+    answer.fields["model"] = json!(network.model.path);
+    answer.fields["engine"] = json!(outcome.engine);
+    answer.fields["target"] = json!(outcome.target);
+    answer.fields["reference"] = json!(arguments.reference);
+    Ok(answer)
 }
 
 fn reference(
     arguments: &Arguments,
-    outputs: &[Port],
-    definition: Form,
+    network: &Network,
     samples: &[Sample],
     talk: &Talk,
 ) -> Result<Vec<Sample>> {
     let Some(path) = &arguments.reference else {
-        talk.begin("Running", &format!("{} samples in the interpreter, for reference", samples.len()));
-        return engine::interpret(&definition, samples);
+        talk.begin(
+            "Running",
+            &format!("{} in the interpreter, for reference", text::count(samples.len(), "sample")),
+        );
+        return engine::interpret(&network.definition, samples);
     };
-    let (expected, _) = samples::cut(outputs, &npz::read(path)?, "output")?;
+    let (expected, _) = samples::cut(&network.outputs, &npz::read(path)?, "output")?;
     if expected.len() != samples.len() {
         let message = format!("there are {} samples, but {} references", samples.len(), expected.len());
         return Err(Failure::new(Code::Samples, message));

@@ -9,6 +9,9 @@ use crate::Options;
 use crate::identifiers::Identifiers;
 use crate::weights;
 
+/// Who writes the folder; a folder with another name in this place is not replaced.
+const GENERATOR: &str = "nablac";
+
 /// Counts changes that a reader of the file must know of.
 const FORMAT: u32 = 1;
 
@@ -64,7 +67,7 @@ pub fn metadata(program: &Program, identifiers: &Identifiers, options: &Options)
     };
     let kernels = program.kernels();
     let metadata = Metadata {
-        generator: "nablac",
+        generator: GENERATOR,
         format: FORMAT,
         name: &identifiers.prefix,
         version: &options.version,

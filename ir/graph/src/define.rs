@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 
-use nablac_index::{Builder, DType, Expr, Program, Reduce, Role, TensorId, axes};
+use nablac_index::{Builder, DType, Expr, Program, Reduce, Role, TensorId, axes, elements};
 
 use crate::error::Error;
 use crate::graph::{Graph, Node, ValueId};
@@ -140,5 +140,13 @@ pub(crate) fn output_types(
         regions: regions.to_vec(),
     };
     let outputs = define_node(&mut builder, &node, "", tensors)?;
+    for &tensor in &outputs {
+        let bytes = elements(builder.program().shape(tensor)).and_then(|n| n.checked_mul(8));
+        if bytes.is_none() {
+            let problem = format!("a result of shape {:?} fits no memory", builder.shape(tensor));
+            let (node, operator) = (name.into(), operator.name().into());
+            return Err(Error::Malformed { node, operator, problem });
+        }
+    }
     Ok(outputs.into_iter().map(|t| (builder.dtype(t), builder.shape(t))).collect())
 }

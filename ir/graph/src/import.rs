@@ -31,17 +31,28 @@ pub struct Options {
 
 /// The graph that a model means, or everything in it that is not supported.
 pub fn import(model: &SourceModel, options: &Options) -> Result<Graph, Error> {
-    let mut unknown = vec![];
-    find_unknown(model, &mut unknown);
-    if !unknown.is_empty() {
-        return Err(Error::several(unknown));
-    }
+    let mut errors = vec![];
+    find_unknown(model, &mut errors);
     let mut scope = Scope::new(model, None, &options.limits);
     for input in &model.inputs {
-        let (dtype, shape) = input_type(input, options)?;
-        scope.add_input(&input.name, dtype, &shape);
+        match input_type(input, options) {
+            Ok((dtype, shape)) => {
+                scope.add_input(&input.name, dtype, &shape);
+            }
+            Err(error) => {
+                errors.push(error);
+                scope.poisoned.push(input.name.clone());
+            }
+        }
     }
-    scope.import_nodes(model)?;
+    // What is wrong with the nodes that these leave readable is told in the same breath.
+    match scope.import_nodes(model) {
+        Err(error) if errors.is_empty() || error.is_unsupported() => errors.push(error),
+        _ => {}
+    }
+    if !errors.is_empty() {
+        return Err(Error::several(errors));
+    }
     let graph = scope.finish(model)?.graph;
     let names: Vec<&str> = model.outputs.iter().map(|output| output.name.as_str()).collect();
     Ok(remove_unread(name_outputs(graph, &names)))
@@ -108,10 +119,12 @@ fn input_type(input: &SourceTensor, options: &Options) -> Result<(DType, Vec<usi
     };
     let results: Vec<_> = dimensions.iter().enumerate().map(extent).collect();
     let errors: Vec<Error> = results.iter().filter_map(|r| r.clone().err()).collect();
-    match errors.is_empty() {
-        true => Ok((dtype, results.into_iter().flatten().collect())),
-        false => Err(Error::several(errors)),
+    if !errors.is_empty() {
+        return Err(Error::several(errors));
     }
+    let shape: Vec<usize> = results.into_iter().flatten().collect();
+    options.limits.check_shape(&shape, || format!("input `{}`", input.name))?;
+    Ok((dtype, shape))
 }
 
 /// A graph under construction, with the names that its nodes use.
@@ -197,7 +210,10 @@ impl<'a> Scope<'a> {
             self.poisoned.extend(node.outputs.iter().cloned());
             return Ok(());
         }
-        let Some(entry) = entry_of(node) else { return Ok(()) }; // told by `find_unknown`
+        let Some(entry) = entry_of(node) else {
+            self.poisoned.extend(node.outputs.iter().cloned()); // told by `find_unknown`
+            return Ok(());
+        };
         let mut inputs = vec![];
         for name in &node.inputs {
             inputs.push(if name.is_empty() { None } else { Some(self.resolve(model, name, node)?) });

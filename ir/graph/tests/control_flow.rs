@@ -5,10 +5,15 @@
 #![allow(clippy::unwrap_used)]
 
 use nablac_graph::{Error, Graph, fold_constants, import, parse, run};
-use nablac_index::Array;
+use nablac_index::{Array, DType, Value};
 use serde_json::{Value as Json, json};
 
-mod support;
+#[path = "support/cases.rs"]
+mod cases;
+#[path = "support/model.rs"]
+mod model;
+#[path = "support/round_trip.rs"]
+mod round_trip;
 
 const CASES: &str = include_str!("cases/control_flow.json");
 
@@ -18,7 +23,7 @@ fn case(name: &str) -> Json {
 }
 
 fn imported(model: &Json) -> Result<Graph, Error> {
-    import(&support::model(model), &Default::default())
+    import(&model::model(model), &Default::default())
 }
 
 fn operators(graph: &Graph) -> Vec<&str> {
@@ -27,7 +32,7 @@ fn operators(graph: &Graph) -> Vec<&str> {
 
 #[test]
 fn agree_with_the_framework() {
-    support::check_cases(CASES);
+    cases::check_all(CASES);
 }
 
 #[test]
@@ -126,4 +131,32 @@ fn a_fault_of_the_outer_graph_is_told_once() {
     });
     let error = imported(&model).unwrap_err();
     assert!(matches!(&error, Error::Unsupported { node, .. } if node == "Cast_0"), "{error}");
+}
+
+#[test]
+fn tflite_branches_are_given_the_operands_of_the_node() {
+    let side = |operator: &str| {
+        json!({"graph": {
+            "inputs": [{"name": format!("in {operator}"), "type": "f32", "shape": [2]}], "outputs": [operator],
+            "constants": {}, "nodes": [tflite(operator, &[&format!("in {operator}")], &[operator], json!({}))],
+        }})
+    };
+    let sides = json!({"then_subgraph_index": side("NEG"), "else_subgraph_index": side("EXP")});
+    let model = json!({
+        "inputs": [{"name": "c", "type": "bool", "shape": [1]}, {"name": "x", "type": "f32", "shape": [2]}],
+        "outputs": ["y"], "constants": {}, "nodes": [tflite("IF", &["c", "x"], &["y"], sides)],
+    });
+    let graph = imported(&model).unwrap();
+    for (condition, expected) in [(1, [-1.0, 0.0]), (0, [std::f64::consts::E, 1.0])] {
+        let condition = Array::from_values(DType::Bool, &[1], [Value::Int(condition)]);
+        let y = run(&graph, &[condition, Array::from_f32(&[2], &[1.0, 0.0])]).unwrap()[0].to_f64();
+        assert!(y.iter().zip(expected).all(|(y, expected)| (y - expected).abs() < 1e-6), "{y:?}");
+    }
+}
+
+fn tflite(operator: &str, inputs: &[&str], outputs: &[&str], attributes: Json) -> Json {
+    json!({
+        "name": operator, "framework": "tflite", "operator": operator, "version": 1,
+        "inputs": inputs, "outputs": outputs, "attributes": attributes,
+    })
 }

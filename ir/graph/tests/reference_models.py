@@ -207,6 +207,9 @@ CONTROL_FLOW = [
           " scan_output_axes = [-1], scan_output_directions = [1],"
           " body = b (float[2] s, float[2] p, float[2] q) => (float[2] t, float[2] o)"
           " { m = Mul(p, q) t = Add(s, m) o = Sub(t, h) }> }"),
+    model("scan_of_a_batch", "(float[2,2] h, float[2,3,2] x) => (float[2,2] y, float[2,3,2] z)"
+          " { y, z = Scan(, h, x) <num_scan_inputs = 1, directions = [1], body = b (float[2] s, float[2] p) => (float[2] t, float[2] o)"
+          " { t = Add(s, p) o = Mul(t, p) }> }", 8),
     model("scan_without_state", "(float[3,2] x) => (float[3] z)"
           " { z = Scan(x) <num_scan_inputs = 1, body = b (float[2] p) => (float o)"
           " { ki = Constant<value_int = 0>() kj = Constant<value_int = 1>() a = Gather(p, ki) c = Gather(p, kj) o = Mul(a, c) }> }"),

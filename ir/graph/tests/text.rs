@@ -6,8 +6,12 @@ use nablac_graph::{Error, Graph, Operator, ValueId, define, parse, remove_unread
 use nablac_index::{Array, DType, Value};
 use serde_json::{Value as Json, json};
 
+#[path = "support/random.rs"]
+mod random;
 #[path = "support/round_trip.rs"]
 mod round_trip;
+
+use random::Random;
 
 const TEXT: &str = r#"graph "two words" {
   input %x: f32[2, 3]
@@ -84,6 +88,23 @@ fn broken_text_is_refused() {
         ("%y = reshape(%x) {shape = [5]}", "can't become [5]"),
         ("const $c: f32[2] = [1.0]", "expected a constant of type f32[2]"),
         ("%y = neg(%x) graph g {}", "it has subgraphs, and no use for them"),
+        ("%y = fill(%x) {shape = [2]}", "[3] is not one value"),
+        ("$w = neg(%x)", "expected"),
+        ("%y = slice(%x) {starts = [0], steps = [9223372036854775807], sizes = [3]}", "leaves shape [3]"),
+        ("%y = tile(%x) {repeats = [9223372036854775807]}", "its size overflows"),
+        ("%y = expand(%x) {shape = [4294967296, 4294967296, 3]}", "fits no memory"),
+        (
+            "%y = pad(%x) {mode = edge, value = 0.0, before = [-9223372036854775808], after = [9223372036854775807]}",
+            "can't be added to [3]",
+        ),
+        (
+            "%y = loop(_) {trips = 1, states = 0} graph b { input %i: i64[] input %c: bool[] }",
+            "too few outputs",
+        ),
+        (
+            "%y = loop(_) {trips = 1, states = 0} graph b { input %i: i64[] input %c: bool[] output %i }",
+            "its condition is i64[], not one boolean",
+        ),
         ("%y = if(%x)", "it has 0 subgraphs instead of 2"),
     ];
     for (line, problem) in cases {
@@ -121,20 +142,6 @@ fn the_verifier_names_what_is_wrong() {
         verify(&Graph { outputs: vec![ValueId(0)], ..Graph::default() }),
         Err(Error::Invalid { .. })
     ));
-}
-
-/// Numbers that follow from a seed; the generator is Knuth's MMIX.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (self.0 >> 33) as usize % n
-    }
-
-    fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
-        &items[self.below(items.len())]
-    }
 }
 
 const NAMES: &[&str] =

@@ -1,8 +1,17 @@
-//! Sizes in bytes as people write them: `512`, `64 KiB`, `4MiB`. Powers of 1024 only, because memories are.
+//! Sizes in bytes as people write them: `512`, `64 KiB`, `4MiB`, `64K`. Powers of 1024 only, because memories are.
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-const UNITS: &[(&str, u64)] = &[("", 1), ("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+const UNITS: &[(&str, u64)] = &[
+    ("", 1),
+    ("B", 1),
+    ("K", 1 << 10),
+    ("KiB", 1 << 10),
+    ("M", 1 << 20),
+    ("MiB", 1 << 20),
+    ("G", 1 << 30),
+    ("GiB", 1 << 30),
+];
 
 /// The bytes that `text` says, or nothing if it is no size (an unknown unit, a fraction, more than fits 64 bits).
 ///
@@ -34,6 +43,7 @@ mod tests {
         assert_eq!(parse_size("512 B"), Some(512));
         assert_eq!(parse_size(" 3KiB "), Some(3072));
         assert_eq!(parse_size("1 GiB"), Some(1 << 30));
+        assert_eq!([parse_size("64K"), parse_size("2M")], [Some(65536), Some(2 << 20)]);
         for wrong in ["", "KiB", "1.5 MiB", "-1", "3 kib", "99999999999999999999", "18446744073709551615 KiB"]
         {
             assert_eq!(parse_size(wrong), None, "{wrong}");

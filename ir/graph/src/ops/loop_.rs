@@ -62,8 +62,16 @@ impl Operation for Loop {
             (1..definition.inputs().len()).map(|i| definition.input(i)).collect::<Result<_, _>>()?;
         definition.require(others.len() >= self.states, || "it has too few inputs".into())?;
         let (initial, captures) = others.split_at(self.states);
+        definition.require(body.outputs.len() > self.states, || "its body has too few outputs".into())?;
         keeps_types(definition, body, 1, initial)?;
         let condition = definition.optional(0);
+        let next = body.value(body.outputs[0]);
+        let given = condition.map(|t| (definition.dtype(t), definition.shape(t)));
+        for (dtype, shape) in given.into_iter().chain([(next.dtype, next.shape.clone())]) {
+            definition.require(dtype == DType::Bool && shape.iter().all(|&n| n == 1), || {
+                format!("its condition is {dtype}{shape:?}, not one boolean")
+            })?;
+        }
         if condition.is_some() && body.outputs.len() > 1 + self.states {
             return Err(definition.unsupported(
                 "it stacks values, and how many depends on a condition: make the condition constant",

@@ -38,6 +38,9 @@ pub struct Pad {
     pub after: Vec<i64>,
 }
 
+/// The most elements that are added at one end: sums with extents and coordinates stay far within 64 bits.
+const MOST_ADDED: u64 = 1 << 40;
+
 /// The most stretches of an axis that each mirror or repeat it: they all become statements.
 const STRETCHES: i64 = 64;
 
@@ -73,7 +76,8 @@ impl Operation for Pad {
         let ranks = [self.before.len(), self.after.len()] == [from.len(); 2];
         definition.require(ranks, || format!("it pads {} axes of {}", self.before.len(), from.len()))?;
         let extent = |d: usize| {
-            let sum = (from[d] as i64).checked_add(self.before[d])?.checked_add(self.after[d])?;
+            let bounded = [self.before[d], self.after[d]].iter().all(|n| n.unsigned_abs() <= MOST_ADDED);
+            let sum = if bounded { from[d] as i64 + self.before[d] + self.after[d] } else { -1 };
             usize::try_from(sum).ok()
         };
         let shape: Option<Vec<usize>> = (0..from.len()).map(extent).collect();
@@ -82,6 +86,10 @@ impl Operation for Pad {
         })?;
         if self.mode == Mode::Constant {
             return self.define_constant(definition, &shape);
+        }
+        if shape.contains(&0) {
+            definition.emit(dtype, &axes(&shape), &[], Reduce::Set, |_| Expr::literal(dtype, 0.0));
+            return Ok(()); // no stretch has an element
         }
         let mut stretches = vec![];
         for d in 0..from.len() {

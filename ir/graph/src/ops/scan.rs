@@ -4,7 +4,10 @@
 use nablac_index::{Expr, Index, TensorId};
 use serde::{Deserialize, Serialize};
 
+use super::Slice;
+use super::concat::concat;
 use super::repetition::{keeps_types, repeat, store};
+use super::reshape::reshape;
 use crate::define::define_region;
 use crate::error::Error;
 use crate::graph::ValueId;
@@ -35,26 +38,14 @@ pub struct Scan {
 
 impl Operation for Scan {
     const NAME: &'static str = "scan";
-    const SPELLINGS: &'static [Spelling] = &[onnx("Scan", 9)];
+    const SPELLINGS: &'static [Spelling] = &[onnx("Scan", 8)];
 
     fn import(node: &mut Reader) -> Result<Vec<ValueId>, Error> {
+        if node.version() < 9 {
+            return import_batched(node);
+        }
         let all: Vec<ValueId> = node.inputs().iter().flatten().copied().collect();
-        let sliced = usize::try_from(node.int("num_scan_inputs", 0)?).unwrap_or(usize::MAX);
-        let states = all.len().checked_sub(sliced).ok_or_else(|| node.malformed("it has too few inputs"))?;
-        let mut shapes: Vec<Vec<usize>> = all.iter().map(|&id| node.shape(id)).collect();
-        let ranks: Vec<usize> = shapes[states..].iter().map(Vec::len).collect();
-        let inputs = along(node, ["scan_input_axes", "scan_input_directions"], &ranks)?;
-        shapes[states..].iter_mut().zip(&inputs).for_each(|(shape, along)| {
-            shape.remove(along.axis);
-        });
-        let given: Vec<_> =
-            all.iter().zip(shapes).map(|(&id, shape)| Given::Type(node.dtype(id), shape)).collect();
-        let body = node.region("body", &given)?;
-        let rank = |&id: &ValueId| body.graph.value(id).shape.len() + 1;
-        let ranks: Vec<usize> = body.graph.outputs.iter().skip(states).map(rank).collect();
-        let outputs = along(node, ["scan_output_axes", "scan_output_directions"], &ranks)?;
-        let inputs_and_captures: Vec<_> = all.into_iter().chain(body.captures).map(Some).collect();
-        node.add_with(Scan { states, inputs, outputs }, &inputs_and_captures, vec![body.graph])
+        scan(node, &all, ["scan_input_axes", "scan_input_directions"])
     }
 
     fn define(&self, definition: &mut Definition) -> Result<(), Error> {
@@ -108,6 +99,54 @@ impl Along {
     fn position(&self, time: &Index, length: usize) -> Index {
         if self.backwards { Index::constant(length as i64 - 1) - time.clone() } else { time.clone() }
     }
+}
+
+/// One node for the whole scan of `all`, states and sliced inputs; the attributes list axes and directions of the latter.
+fn scan(node: &mut Reader, all: &[ValueId], lists: [&str; 2]) -> Result<Vec<ValueId>, Error> {
+    let sliced = usize::try_from(node.int("num_scan_inputs", 0)?).unwrap_or(usize::MAX);
+    let states = all.len().checked_sub(sliced).ok_or_else(|| node.malformed("it has too few inputs"))?;
+    let mut shapes: Vec<Vec<usize>> = all.iter().map(|&id| node.shape(id)).collect();
+    let ranks: Vec<usize> = shapes[states..].iter().map(Vec::len).collect();
+    let inputs = along(node, lists, &ranks)?;
+    shapes[states..].iter_mut().zip(&inputs).for_each(|(shape, along)| {
+        shape.remove(along.axis);
+    });
+    let given: Vec<_> = all.iter().zip(shapes).map(|(&id, shape)| Given::Type(node.dtype(id), shape)).collect();
+    let body = node.region("body", &given)?;
+    let rank = |&id: &ValueId| body.graph.value(id).shape.len() + 1;
+    let ranks: Vec<usize> = body.graph.outputs.iter().skip(states).map(rank).collect();
+    let outputs = along(node, ["scan_output_axes", "scan_output_directions"], &ranks)?;
+    let operands: Vec<_> = all.iter().copied().chain(body.captures).map(Some).collect();
+    node.add_with(Scan { states, inputs, outputs }, &operands, vec![body.graph])
+}
+
+/// Operator set 8: every operand has a batch axis in front. Each element of the batch is scanned by itself.
+fn import_batched(node: &mut Reader) -> Result<Vec<ValueId>, Error> {
+    if node.optional(0).is_some() {
+        return Err(node.unsupported("sequences of different lengths: scan them one by one"));
+    }
+    let all: Vec<ValueId> = node.inputs().iter().skip(1).flatten().copied().collect();
+    let batch = all.first().and_then(|&id| node.shape(id).first().copied()).unwrap_or(0);
+    let mut results: Vec<Vec<ValueId>> = vec![];
+    for element in 0..batch {
+        let mut operands = vec![];
+        for &whole in &all {
+            let mut slice = Slice::whole(&node.shape(whole));
+            slice.narrow(node, 0, element as i64, element as i64 + 1, 1)?;
+            let part = slice.add(node, whole)?;
+            let shape = node.shape(part);
+            operands.push(reshape(node, part, &shape[1..])?);
+        }
+        for (position, result) in scan(node, &operands, ["", "directions"])?.into_iter().enumerate() {
+            let shape = node.shape(result);
+            let row = reshape(node, result, &[&[1], &shape[..]].concat())?;
+            match results.get_mut(position) {
+                Some(rows) => rows.push(row),
+                None => results.push(vec![row]),
+            }
+        }
+    }
+    results.iter().map(|rows| concat(node, 0, rows)).collect()
 }
 
 /// The axes and directions that two attributes list, for tensors of the given ranks.

@@ -48,10 +48,11 @@ impl Operation for Slice {
     fn define(&self, definition: &mut Definition) -> Result<(), Error> {
         let x = definition.input(0)?;
         let (dtype, from) = (definition.dtype(x), definition.shape(x));
-        let last = |d: usize| self.starts[d] + self.steps[d] * (self.sizes[d] as i64 - 1);
+        let last =
+            |d: usize| i128::from(self.starts[d]) + i128::from(self.steps[d]) * (self.sizes[d] as i128 - 1);
         let fits = |d: usize| {
-            let inside = |i: i64| i >= 0 && i < from[d] as i64;
-            self.sizes[d] == 0 || inside(self.starts[d]) && inside(last(d))
+            let inside = |i: i128| i >= 0 && i < from[d] as i128;
+            self.sizes[d] == 0 || inside(self.starts[d].into()) && inside(last(d))
         };
         let ranks = [self.starts.len(), self.steps.len(), self.sizes.len()];
         definition

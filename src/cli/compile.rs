@@ -1,0 +1,111 @@
+//! `nablac compile`: a model to a folder of C.
+
+use std::path::PathBuf;
+
+use nablac::budget::{Budget, Footprint};
+use nablac::failure::{Code, Failure, Result};
+use nablac::pipeline::{Form, Stage};
+use nablac::samples::{self, Sample};
+use nablac::{engine, folder, npz};
+use nablac_c::Vector;
+use nablac_machine::Machine;
+use serde_json::json;
+
+use super::arguments::{ModelArguments, Network, size};
+use super::talk::Talk;
+use super::{Answer, text};
+
+/// Compile a model to a folder of C.
+///
+/// The folder holds the library (C99, no heap, no dependencies), its header, a CMake file, and a self-test with golden vectors:
+/// inputs, and the outputs that the interpreter gives for them. No C compiler is needed. The folder is replaced as a whole, or
+/// left as it was.
+///
+///   nablac compile model.onnx --target cortex-m4 --out out/model --ram 64K --flash 256K
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Arguments {
+    #[command(flatten)]
+    model: ModelArguments,
+    /// What the code is for; see `nablac targets`. It is plain C everywhere, but its loops suit this machine.
+    #[arg(long, value_name = "TARGET")]
+    target: String,
+    /// The folder to write. One that holds something else is not replaced.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Replace the folder whatever it holds.
+    #[arg(long)]
+    force: bool,
+    /// The most RAM that the arena may take, such as 64K or 64KiB; more exits 4.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    ram: Option<u64>,
+    /// The most flash that the weights may take; more exits 4.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    flash: Option<u64>,
+    /// An .npz file with inputs for the golden vectors, stacked as for `nablac run`. Without it they are random.
+    #[arg(long, value_name = "IN.npz", conflicts_with = "random")]
+    inputs: Option<PathBuf>,
+    /// The seed of random inputs for the golden vectors.
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    random: u64,
+}
+
+/// How many golden vectors: a second run shows what a first one leaves behind.
+const VECTORS: usize = 2;
+
+pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
+    let machine = Machine::load(&arguments.target)?;
+    folder::check_replaceable(&arguments.out, arguments.force)?;
+    let network = arguments.model.network(talk)?;
+    let vectors = golden_vectors(arguments, &network, talk)?;
+    let count = vectors.len();
+    let form = arguments.model.compile(&network.model, &machine, Stage::C, vectors, talk)?;
+    let Form::C(nests, made) = form else {
+        return Err(Failure::new(Code::BrokenStage, "stage `c` made no C"));
+    };
+    let footprint = Footprint::of(&nests);
+    let kernels = nests.kernels().len();
+    let [arena, weights] = [footprint.arena_bytes, footprint.weight_bytes].map(|n| text::bytes(n as u64));
+    talk.say("Planning", &format!("{kernels} kernels, arena {arena}, weights {weights}"));
+    Budget { ram: arguments.ram, flash: arguments.flash }.check(footprint)?;
+    let files = folder::files_of(&made);
+    let place = arguments.out.display();
+    talk.begin("Generating", &place.to_string());
+    folder::write(&arguments.out, &files, arguments.force)?;
+    talk.say("Generating", &format!("{place}  {} files", files.len()));
+    let mut rows = vec![["file", "bytes"].map(String::from).to_vec()];
+    rows.extend(files.iter().map(|file| vec![file.path.clone(), text::number(file.bytes.len() as u64)]));
+    let report = format!(
+        "{place}: {} for {}\n  arena    {} bytes of RAM\n  weights  {} bytes of flash\n  kernels  {kernels}\n\
+         \x20 vectors  {count}, from the interpreter, in the self-test\n\n{}",
+        made.name,
+        machine.name,
+        text::number(footprint.arena_bytes as u64),
+        text::number(footprint.weight_bytes as u64),
+        text::table(&rows),
+    );
+    let fields = json!({
+        "model": network.model.path,
+        "name": made.name,
+        "target": machine.name,
+        "out": arguments.out,
+        "arena_bytes": footprint.arena_bytes,
+        "weight_bytes": footprint.weight_bytes,
+        "kernels": kernels,
+        "vectors": count,
+        "files": files.iter().map(|file| file.path.clone()).collect::<Vec<_>>(),
+    });
+    Ok(Answer::new(fields, report))
+}
+
+/// Inputs, and what the network gives for them just as its operators define it.
+fn golden_vectors(arguments: &Arguments, network: &Network, talk: &Talk) -> Result<Vec<Vector>> {
+    let inputs: Vec<Sample> = match &arguments.inputs {
+        Some(path) => samples::cut(&network.inputs, &npz::read(path)?, "input")?.0,
+        None => samples::random(&network.inputs, VECTORS, arguments.random),
+    };
+    talk.begin("Running", &format!("{} in the interpreter", text::count(inputs.len(), "golden vector")));
+    let outputs = engine::interpret(&network.definition, &inputs)?;
+    talk.say("Running", &format!("{} in the interpreter", text::count(inputs.len(), "golden vector")));
+    Ok(inputs.into_iter().zip(outputs).map(|(inputs, outputs)| Vector { inputs, outputs }).collect())
+}

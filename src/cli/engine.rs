@@ -1,0 +1,142 @@
+//! Which engine runs a model, and what it says.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use nablac::engine::{self, Library};
+use nablac::failure::{Code, Failure, Result};
+use nablac::pipeline::{Form, Stage};
+use nablac::samples::Sample;
+use nablac_machine::Machine;
+use nablac_run::{Measurement, Optimize, Options};
+
+use super::arguments::{ModelArguments, Network, stage};
+use super::talk::Talk;
+use super::text;
+
+/// What runs the model.
+#[derive(Args)]
+#[command(next_help_heading = "Engine")]
+pub struct EngineArguments {
+    /// Run the generated C on this target; see `nablac targets`. Without it the interpreter runs the model.
+    #[arg(long, value_name = "TARGET")]
+    pub target: Option<String>,
+    /// What runs the model: the interpreter, or the generated C. [default: c with --target, else interp]
+    #[arg(long, value_enum)]
+    engine: Option<Engine>,
+    /// The stage whose result the interpreter runs; see `nablac show --help`. [default: simplify]
+    #[arg(long, value_name = "STAGE", value_parser = stage)]
+    after: Option<Stage>,
+    #[command(flatten)]
+    pub build: BuildArguments,
+}
+
+/// How generated C is built and run.
+#[derive(Args)]
+pub struct BuildArguments {
+    /// What the C compiler optimizes for.
+    #[arg(long, value_enum, default_value = "time")]
+    optimize: Goal,
+    /// Build with the address and undefined-behaviour sanitizers; on the host.
+    #[arg(long)]
+    sanitize: bool,
+    /// End a compiler or a program that takes longer.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    timeout: u64,
+}
+
+/// What runs the model.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// The interpreter of the intermediate representation: slow, and right by definition.
+    Interp,
+    /// The generated C, built and run on the target.
+    C,
+}
+
+/// What the C compiler optimizes for.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Goal {
+    /// Few cycles: -O3.
+    Time,
+    /// Little flash: -Os.
+    Size,
+}
+
+/// What a run gave.
+pub struct Outcome {
+    /// The outputs of each sample.
+    pub outputs: Vec<Sample>,
+    /// `interp` or `c`.
+    pub engine: &'static str,
+    /// The machine that it ran on, if that was generated C.
+    pub target: Option<String>,
+}
+
+impl BuildArguments {
+    fn options(&self) -> Options {
+        Options {
+            sanitize: self.sanitize,
+            optimize: match self.optimize {
+                Goal::Time => Optimize::Time,
+                Goal::Size => Optimize::Size,
+            },
+            timeout: Duration::from_secs(self.timeout),
+            ..Options::default()
+        }
+    }
+
+    /// Runs the generated C on `machine`; `model` says how the network is compiled.
+    pub fn execute(
+        &self,
+        model: &ModelArguments,
+        network: &Network,
+        machine: &Machine,
+        samples: &[Sample],
+        talk: &Talk,
+    ) -> Result<(Vec<Sample>, Measurement)> {
+        let Form::C(nests, folder) = &model.compile(&network.model, machine, Stage::C, vec![], talk)? else {
+            return Err(Failure::new(Code::BrokenStage, "stage `c` made no C"));
+        };
+        let library = Library {
+            folder,
+            inputs: &network.inputs,
+            outputs: &network.outputs,
+            arena_bytes: nests.arena_bytes,
+        };
+        talk.begin("Running", &format!("{} on {}", text::count(samples.len(), "sample"), machine.name));
+        let result = engine::execute(&library, machine, samples, &self.options());
+        talk.end();
+        result
+    }
+}
+
+impl EngineArguments {
+    /// Runs the network on samples.
+    pub fn run(
+        &self,
+        model: &ModelArguments,
+        network: &Network,
+        samples: &[Sample],
+        talk: &Talk,
+    ) -> Result<Outcome> {
+        let chosen = self.engine.unwrap_or(if self.target.is_some() { Engine::C } else { Engine::Interp });
+        let machine = Machine::load(self.target.as_deref().unwrap_or("host"))?;
+        if chosen == Engine::C {
+            if self.after.is_some() {
+                let message = "`--after` chooses what the interpreter runs, but generated C is run";
+                return Err(
+                    Failure::new(Code::Option, message).help("say `--engine interp`, or leave it out")
+                );
+            }
+            let (outputs, _) = self.build.execute(model, network, &machine, samples, talk)?;
+            return Ok(Outcome { outputs, engine: "c", target: Some(machine.name) });
+        }
+        let after = self.after.unwrap_or(Stage::Simplify);
+        let form = model.compile(&network.model, &machine, after, vec![], talk)?;
+        talk.begin("Running", &format!("{} in the interpreter", text::count(samples.len(), "sample")));
+        let outputs = engine::interpret(&form, samples)?;
+        talk.end();
+        Ok(Outcome { outputs, engine: "interp", target: None })
+    }
+}

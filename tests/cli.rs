@@ -1,0 +1,237 @@
+//! The command line: exit codes, messages, and what stands where.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use nablac::npz;
+use nablac_index::{Array, Value};
+use support::{Outcome, Place, nablac, onnx, text};
+
+const DIGITS: &str = "examples/digits.onnx";
+const INPUTS: &str = "examples/digits.in.npz";
+const OUTPUTS: &str = "examples/digits.out.npz";
+
+/// Runs a command that must fail: the exit code, the error's code, and a text of its message.
+fn fails(arguments: &[&str], exit_code: i32, code: &str, message: &str) -> Outcome {
+    let outcome = nablac(arguments);
+    assert_eq!(outcome.code, exit_code, "{arguments:?}: {}", outcome.stderr);
+    assert!(outcome.stderr.contains(&format!("error[{code}]")), "{arguments:?}: {}", outcome.stderr);
+    assert!(outcome.stderr.contains(message), "{arguments:?}: {}", outcome.stderr);
+    assert!(!outcome.stderr.contains("panicked"), "{arguments:?}: {}", outcome.stderr);
+    let json = nablac(&[arguments, &["--json"]].concat());
+    assert_eq!(json.code, exit_code);
+    assert_eq!(json.json()["error"]["code"], code, "{arguments:?}");
+    outcome
+}
+
+fn succeeds(arguments: &[&str]) -> Outcome {
+    let outcome = nablac(arguments);
+    assert_eq!(outcome.code, 0, "{arguments:?}: {}{}", outcome.stdout, outcome.stderr);
+    outcome
+}
+
+#[test]
+fn files_that_are_no_model_are_malformed() {
+    let place = Place::new();
+    fails(&["check", &place.file("empty.onnx", "")], 7, "E0701", "is empty");
+    let noise: Vec<u8> = (0..2000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    for name in ["noise.onnx", "noise.tflite", "noise"] {
+        fails(&["check", &place.file(name, &noise)], 7, "E0701", "");
+    }
+    fails(&["check", &place.file("text.onnx", "This is no model.\n")], 7, "E0701", "");
+    fails(&["check", &place.file("short", b"\x18\0\0\0TFL3")], 7, "E0701", "TFLite");
+}
+
+#[test]
+fn truncated_models_are_malformed_wherever_they_end() {
+    let place = Place::new();
+    let bytes = std::fs::read(DIGITS).unwrap();
+    for length in (1..bytes.len()).step_by(bytes.len() / 40) {
+        let outcome = nablac(&["check", &place.file("cut.onnx", &bytes[..length])]);
+        assert_eq!(outcome.code, 7, "{length} bytes: {}", outcome.stderr);
+    }
+}
+
+#[test]
+fn files_that_cannot_be_read_are_usage_errors() {
+    let place = Place::new();
+    fails(&["check", &text(&place.path("missing.onnx"))], 2, "E0201", "missing.onnx");
+    std::fs::create_dir(place.path("folder.onnx")).unwrap();
+    fails(&["check", &text(&place.path("folder.onnx"))], 2, "E0201", "folder.onnx");
+    fails(&["run", DIGITS, "--inputs", &text(&place.path("missing.npz"))], 2, "E0201", "missing.npz");
+    assert_eq!(nablac(&["check"]).code, 2);
+    assert_eq!(nablac(&["chekc", DIGITS]).code, 2);
+    assert_eq!(nablac(&["show", DIGITS, "--after", "nowhere"]).code, 2);
+    fails(&["show", DIGITS, "--target", "cortex-m5"], 2, "E0204", "did you mean one of cortex-m");
+    fails(&["check", DIGITS, "--dim", "batch=1"], 2, "E0205", "no open dimension `batch`");
+}
+
+#[test]
+fn everything_unsupported_is_told_at_once() {
+    let place = Place::new();
+    let bytes = onnx(
+        &[("x", &["batch", "4"]), ("v", &["4"])],
+        &[
+            ("Fft", &["v"], &["a"]),
+            ("Relu", &["a"], &["b"]),
+            ("Wavelet", &["v"], &["c"]),
+            ("Relu", &["x"], &["d"]),
+        ],
+        &[("b", &["4"]), ("c", &["4"]), ("d", &["batch", "4"])],
+        &[],
+    );
+    let model = place.file("model.onnx", bytes);
+    let outcome = fails(&["check", &model], 3, "E0303", "the model has 3 problems");
+    for part in ["`node0` (Fft)", "`node2` (Wavelet)", "`--dim batch=N`"] {
+        assert!(outcome.stderr.contains(part), "{part}: {}", outcome.stderr);
+    }
+    let outcome = fails(&["check", &model, "--dim", "batch=1"], 3, "E0301", "the model has 2 problems");
+    assert!(!outcome.stderr.contains("node1"), "what follows from a fault is none: {}", outcome.stderr);
+}
+
+#[test]
+fn an_open_dimension_is_fixed_by_name_or_position() {
+    let place = Place::new();
+    for (dimension, name) in [("batch", "batch"), ("", "x.0")] {
+        let shape = [dimension, "2"];
+        let bytes = onnx(&[("x", &shape)], &[("Relu", &["x"], &["y"])], &[("y", &shape)], &[]);
+        let model = place.file("model.onnx", bytes);
+        fails(&["check", &model], 3, "E0303", &format!("`--dim {name}=N`"));
+        let outcome = succeeds(&["check", &model, "--dim", &format!("{name}=3"), "--json"]);
+        assert_eq!(outcome.json()["inputs"][0]["shape"], serde_json::json!([3, 2]));
+    }
+}
+
+#[test]
+fn a_node_that_contradicts_its_operator_is_malformed() {
+    let place = Place::new();
+    let product: &[support::Node] = &[("MatMul", &["x", "y"], &["z"])];
+    let bytes = onnx(&[("x", &["2", "3"]), ("y", &["2", "3"])], product, &[("z", &["2", "3"])], &[]);
+    fails(&["check", &place.file("model.onnx", bytes)], 7, "E0702", "`node0` (MatMul)");
+    let bytes = onnx(&[("x", &["2"])], &[("Relu", &["nobody"], &["y"])], &[("y", &["2"])], &[]);
+    fails(&["check", &place.file("model.onnx", bytes)], 7, "E0701", "`nobody`");
+}
+
+#[test]
+fn limits_have_flags() {
+    for limit in ["--limit-file-bytes", "--limit-nodes", "--limit-rank", "--limit-elements"] {
+        let outcome = fails(&["check", DIGITS, limit, "1"], 8, "E0801", limit);
+        let (_, advice) = outcome.stderr.split_once(&format!("`{limit} ")).unwrap();
+        let value = advice.split('`').next().unwrap();
+        let raised = nablac(&["check", DIGITS, limit, value]);
+        assert!(raised.code == 0 || raised.code == 8, "{}", raised.stderr);
+        assert_eq!(nablac(&["check", DIGITS, limit, "100000"]).code, 0);
+    }
+}
+
+#[test]
+fn verify_compares_with_the_reference() {
+    let arguments = ["verify", DIGITS, "--inputs", INPUTS, "--reference", OUTPUTS];
+    let json = succeeds(&[&arguments[..], &["--json"]].concat()).json();
+    assert_eq!((&json["passed"], &json["mismatches"]), (&true.into(), &0.into()));
+    assert!(json["max_error"].as_f64().unwrap() <= json["tolerance"].as_f64().unwrap());
+    assert_eq!((&json["samples"], &json["elements"]), (&10.into(), &100.into()));
+    for stage in ["define", "simplify", "views", "lower", "plan"] {
+        succeeds(&[&arguments[..], &["--after", stage]].concat());
+    }
+}
+
+#[test]
+fn verify_fails_when_one_value_is_off_by_a_hundredth_and_names_it() {
+    let place = Place::new();
+    let (name, array) = npz::read(OUTPUTS.as_ref()).unwrap().pop_first().unwrap();
+    let (position, largest) =
+        array.to_f64().into_iter().enumerate().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+    let changed = array.values().enumerate().map(|(n, value)| match n == position {
+        true => Value::F32((largest * 1.01) as f32),
+        false => value,
+    });
+    let changed = Array::from_values(array.dtype(), array.shape(), changed);
+    npz::write(&place.path("off.npz"), &[(name.clone(), changed)]).unwrap();
+    let reference = text(&place.path("off.npz"));
+    let arguments = ["verify", DIGITS, "--inputs", INPUTS, "--reference", &reference];
+    let element = format!("output `{name}`, sample {}, index [0, {}]", position / 10, position % 10);
+    let outcome = fails(&arguments, 5, "E0501", &element);
+    assert!(outcome.stdout.contains("mismatches  1 of 100"), "{}", outcome.stdout);
+    let json = nablac(&[&arguments[..], &["--json"]].concat()).json();
+    assert_eq!((&json["passed"], &json["mismatches"]), (&false.into(), &1.into()));
+    assert_eq!(json["outputs"][0]["first"][0]["sample"], position / 10);
+    succeeds(&[&arguments[..], &["--tolerance", "2000"]].concat());
+}
+
+#[test]
+fn arrays_that_do_not_fit_are_named() {
+    let place = Place::new();
+    let write = |name: &str, array: Array| {
+        npz::write(&place.path("in.npz"), &[(name.to_string(), array)]).unwrap();
+        text(&place.path("in.npz"))
+    };
+    let image = Array::from_f32(&[1, 1, 8, 8], &[0.0; 64]);
+    let path = write("image", image);
+    fails(&["run", DIGITS, "--inputs", &path], 2, "E0203", "input `images` is missing");
+    let path = write("images", Array::from_f32(&[8, 8], &[0.0; 64]));
+    fails(&["run", DIGITS, "--inputs", &path], 2, "E0203", "is [1, 1, 8, 8], but the file's array is [8, 8]");
+    let path = write("images", Array::from_i64(&[1, 1, 8, 8], &[0; 64]));
+    fails(&["run", DIGITS, "--inputs", &path], 2, "E0203", "is f32, but the file's array is i64");
+    fails(&["run", DIGITS, "--inputs", &place.file("no.npz", "no zip")], 2, "E0203", "not an .npz file");
+}
+
+#[test]
+fn run_writes_what_verify_reads() {
+    let place = Place::new();
+    let outputs = text(&place.path("out.npz"));
+    succeeds(&["run", DIGITS, "--inputs", INPUTS, "--outputs", &outputs]);
+    assert_eq!(npz::read(outputs.as_ref()).unwrap()["probabilities"].shape(), [10, 10]);
+    succeeds(&["verify", DIGITS, "--inputs", INPUTS, "--reference", &outputs, "--tolerance", "0"]);
+    let random = |seed: &str| succeeds(&["run", DIGITS, "--random", seed, "--json"]).stdout;
+    assert_eq!(random("1"), random("1"));
+    assert_ne!(random("1"), random("2"));
+    let below_a_file = text(&place.path("out.npz/below.npz"));
+    fails(&["run", DIGITS, "--outputs", &below_a_file], 2, "E0202", "below.npz");
+}
+
+#[test]
+fn every_stage_prints_a_text_that_reads_back() {
+    let show = |stage: &str| succeeds(&["show", DIGITS, "--after", stage, "-q"]).stdout;
+    for stage in ["import", "fold"] {
+        assert!(show(stage).starts_with("graph digits {"));
+    }
+    for stage in ["define", "simplify", "views"] {
+        assert!(show(stage).starts_with("program digits {"));
+    }
+    assert!(show("lower").starts_with("loops digits {"));
+    assert!(show("plan").contains(" bytes {"));
+    let json = succeeds(&["show", DIGITS, "--after", "plan", "--json"]).json();
+    assert_eq!((&json["language"], &json["stage"]), (&"loops".into(), &"plan".into()));
+}
+
+#[test]
+fn json_is_one_object_with_a_schema_and_talk_goes_to_stderr() {
+    for arguments in [
+        &["check", DIGITS][..],
+        &["targets"],
+        &["targets", "cortex-m4"],
+        &["ops", "conv"],
+        &["explain"],
+        &["explain", "E0301"],
+        &["doctor"],
+        &["completions", "bash"],
+    ] {
+        let json = succeeds(&[arguments, &["--json"]].concat()).json();
+        assert_eq!((&json["schema"], &json["command"]), (&1.into(), &arguments[0].into()));
+        assert!(!succeeds(arguments).stdout.is_empty());
+    }
+    assert!(succeeds(&["check", DIGITS]).stderr.contains("Reading"));
+    assert_eq!(succeeds(&["check", DIGITS, "--quiet"]).stderr, "");
+}
+
+#[test]
+fn codes_are_explained_and_operators_found_by_any_name() {
+    let outcome = succeeds(&["explain", "e0501"]);
+    assert!(outcome.stdout.contains("exit code 5"), "{}", outcome.stdout);
+    fails(&["explain", "E0999"], 2, "E0205", "E0999");
+    for name in ["DEPTHWISE_CONV_2D", "conv", "Conv"] {
+        assert!(succeeds(&["ops", name]).stdout.contains("\nconv "), "{name}");
+    }
+}

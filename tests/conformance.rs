@@ -1,0 +1,242 @@
+//! The suites in `.cache/conformance`: what ONNX and TFLite say that operators compute. `./test` writes them; see
+//! `tests/conformance/suite.py` for their form, and `known_unsupported.txt` beside it for what is refused, and why.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use nablac::engine::{self, Library};
+use nablac::failure::{Class, Failure};
+use nablac::pipeline::{Form, Options, Stage, compile};
+use nablac::samples::{Port, Sample};
+use nablac::{model, npz};
+use nablac_graph::limits::Limits;
+use nablac_index::Array;
+use nablac_machine::Machine;
+use serde::Deserialize;
+
+/// `tests.json`.
+#[derive(Deserialize)]
+struct Index {
+    tests: Vec<Case>,
+}
+
+/// One test of a suite.
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    model: String,
+    inputs: Vec<Tensor>,
+    outputs: Vec<Tensor>,
+    rtol: f64,
+    atol: f64,
+    /// Whether `.npz` can hold its arrays.
+    data: bool,
+}
+
+/// An input or output.
+#[derive(Deserialize)]
+struct Tensor {
+    name: String,
+}
+
+/// What runs a network.
+#[derive(Clone, Copy, PartialEq)]
+enum Engine {
+    /// The interpreter, after the stage.
+    Interpreter(Stage),
+    /// The generated C, on this computer.
+    C,
+}
+
+/// Why a test did not pass.
+enum Problem {
+    /// nablac says that it does not support it.
+    Refused(Box<Failure>),
+    /// Anything else.
+    Wrong(String),
+}
+
+impl From<Box<Failure>> for Problem {
+    fn from(failure: Box<Failure>) -> Problem {
+        match failure.code.class() {
+            Class::Unsupported => Problem::Refused(failure),
+            _ => Problem::Wrong(failure.to_string()),
+        }
+    }
+}
+
+fn project() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The names, with `*`, of tests that are refused.
+fn known_unsupported() -> Vec<String> {
+    let text = fs::read_to_string(project().join("tests/conformance/known_unsupported.txt")).unwrap();
+    let rows = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+    rows.filter_map(|row| row.split_whitespace().next()).map(String::from).collect()
+}
+
+/// Whether `name` is what `pattern` says, where `*` stands for any characters.
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((head, tail)) => name.strip_prefix(head).is_some_and(|rest| {
+            (0..=rest.len()).filter(|&n| rest.is_char_boundary(n)).any(|n| matches(tail, &rest[n..]))
+        }),
+    }
+}
+
+fn options(after: Stage) -> Options {
+    Options {
+        dimensions: BTreeMap::new(),
+        limits: Limits::default(),
+        machine: Machine::load("host").unwrap(),
+        c: nablac_c::Options { name: "model".into(), ..Default::default() },
+        after,
+    }
+}
+
+fn check(folder: &Path, case: &Case, engine: Engine) -> Result<(), Problem> {
+    let source = model::read(&folder.join(&case.model), &Limits::default())?.source;
+    let Form::Index(program) = compile(&source, &options(Stage::Define), &mut |_| {})? else {
+        unreachable!()
+    };
+    if !case.data {
+        return Ok(()); // it means something; what, no file can say
+    }
+    let (inputs, outputs) = (Port::inputs(&program), Port::outputs(&program));
+    let sample = arrays(&folder.join(&case.name).join("in.npz"), &case.inputs)?;
+    let expected = arrays(&folder.join(&case.name).join("out.npz"), &case.outputs)?;
+    let got = match engine {
+        Engine::Interpreter(after) => {
+            let form = compile(&source, &options(after), &mut |_| {})?;
+            engine::interpret(&form, &[sample])?
+        }
+        Engine::C => {
+            let Form::C(nests, c) = compile(&source, &options(Stage::C), &mut |_| {})? else {
+                unreachable!()
+            };
+            let library =
+                Library { folder: &c, inputs: &inputs, outputs: &outputs, arena_bytes: nests.arena_bytes };
+            let host = Machine::load("host").unwrap();
+            engine::execute(&library, &host, &[sample], &Default::default())?.0
+        }
+    };
+    got[0].iter().zip(&expected).zip(&outputs).try_for_each(|((got, expected), port)| {
+        close(got, expected, case)
+            .map_err(|problem| Problem::Wrong(format!("output `{}`: {problem}", port.name)))
+    })
+}
+
+/// The arrays of a file, in the order of the model's inputs or outputs.
+fn arrays(path: &Path, tensors: &[Tensor]) -> Result<Sample, Problem> {
+    let mut arrays = npz::read(path)?;
+    let missing = |name: &str| Problem::Wrong(format!("{} has no `{name}`", path.display()));
+    tensors.iter().map(|t| arrays.remove(&t.name).ok_or_else(|| missing(&t.name))).collect()
+}
+
+/// `|got - expected| <= atol + rtol * |expected|`, as the suites' authors compare.
+fn close(got: &Array, expected: &Array, case: &Case) -> Result<(), String> {
+    if (got.dtype(), got.shape()) != (expected.dtype(), expected.shape()) {
+        let kind = |array: &Array| format!("{}{:?}", array.dtype(), array.shape());
+        return Err(format!("is {}, not {}", kind(got), kind(expected)));
+    }
+    let exact = !got.dtype().is_float();
+    for (position, (g, e)) in got.values().zip(expected.values()).enumerate() {
+        let (a, b) = (g.as_f64(), e.as_f64());
+        let near = (a - b).abs() <= case.atol + case.rtol * b.abs();
+        if !(g == e || (a.is_nan() && b.is_nan()) || a == b || (near && !exact)) {
+            return Err(format!("element {position}: got {a}, expected {b}"));
+        }
+    }
+    Ok(())
+}
+
+/// Runs a suite; says loudly when it is not there.
+fn suite(name: &str, engine: Engine) {
+    let folder: PathBuf = project().join(".cache/conformance").join(name);
+    let Ok(index) = fs::read_to_string(folder.join("tests.json")) else {
+        eprintln!("SKIPPED: {} is not there; `./test` writes it", folder.display());
+        return;
+    };
+    let index: Index = serde_json::from_str(&index).unwrap();
+    let known = known_unsupported();
+    let is_known = |case: &Case| known.iter().any(|pattern| matches(pattern, &case.name));
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut failed = vec![];
+        while let Some(case) = index.tests.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let outcome = std::panic::catch_unwind(|| check(&folder, case, engine));
+            failed.extend(verdict(case, is_known(case), outcome));
+        }
+        failed
+    };
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let mut failed: Vec<String> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    });
+    failed.sort();
+    let (count, total) = (failed.len(), index.tests.len());
+    assert!(failed.is_empty(), "{count} of {total} tests of {name} failed\n{}", failed.join("\n"));
+}
+
+/// What is wrong with an outcome, if anything is.
+fn verdict(case: &Case, known: bool, outcome: std::thread::Result<Result<(), Problem>>) -> Option<String> {
+    let name = &case.name;
+    match (outcome, known) {
+        (Ok(Ok(())), false) | (Ok(Err(Problem::Refused(_))), true) => None,
+        (Ok(Ok(())), true) => {
+            Some(format!("{name}: is supported now: delete its row in known_unsupported.txt"))
+        }
+        (Ok(Err(Problem::Refused(failure))), false) => {
+            let parts = failure.parts.iter().map(|part| format!("; {part}")).collect::<String>();
+            Some(format!("{name}: refused: {failure}{parts}"))
+        }
+        (Ok(Err(Problem::Wrong(problem))), _) => Some(format!("{name}: {problem}")),
+        (Err(_), _) => Some(format!("{name}: panicked")),
+    }
+}
+
+#[test]
+fn onnx_by_definition() {
+    suite("onnx", Engine::Interpreter(Stage::Define));
+}
+
+#[test]
+fn onnx_as_planned() {
+    suite("onnx", Engine::Interpreter(Stage::Plan));
+}
+
+#[test]
+fn tflite_by_definition() {
+    suite("tflite", Engine::Interpreter(Stage::Define));
+}
+
+#[test]
+fn tflite_as_planned() {
+    suite("tflite", Engine::Interpreter(Stage::Plan));
+}
+
+#[test]
+#[ignore = "builds a program for each of a thousand tests"]
+fn onnx_in_c() {
+    suite("onnx", Engine::C);
+}
+
+#[test]
+#[ignore = "builds a program for each of a thousand tests"]
+fn tflite_in_c() {
+    suite("tflite", Engine::C);
+}
+
+#[test]
+fn patterns_stand_for_any_characters() {
+    assert!(matches("test_cast*FLOAT16*", "test_cast_FLOAT16_to_FLOAT"));
+    assert!(matches("*.unbound", "test_pad.unbound") && matches("a", "a"));
+    assert!(!matches("test_max_float16", "test_max_float16_x") && !matches("*.unbound", "unbound"));
+}
