@@ -84,7 +84,9 @@ pub fn export(program: &Program, options: &Options) -> Result<Folder, Error> {
         files.push((format!("src/{name}_weights.c"), source));
     }
     let mut cmake = include_str!("../templates/CMakeLists.txt").to_string();
-    if !options.vectors.is_empty() {
+    // Where nothing comes out there is nothing to compare.
+    let outputs = program.outputs().iter().any(|id| !program.buffer(*id).is_empty());
+    if outputs && !options.vectors.is_empty() {
         files.extend(selftest::files(program, &identifiers, &options.vectors));
         cmake += include_str!("../templates/test.cmake");
     }
@@ -102,7 +104,7 @@ pub fn export(program: &Program, options: &Options) -> Result<Folder, Error> {
 
 /// The C identifier that a library of this name has.
 pub fn identifier(name: &str) -> String {
-    name::identifier(name, "model")
+    identifiers::prefix(name)
 }
 
 /// What printing takes for granted.
