@@ -27,7 +27,7 @@ pub struct Identifiers {
 impl Identifiers {
     /// Chooses the names of `program`; `name` is what the whole is called.
     pub fn new(program: &Program, name: &str) -> Identifiers {
-        let prefix = identifier(name, "model");
+        let prefix = prefix(name);
         let mut file = Names::default();
         let own = ["init", "run", "reset", "selftest", "ctx_t", "status_t"];
         own.into_iter().for_each(|name| _ = file.claim(&format!("{prefix}_{name}")));
@@ -53,6 +53,12 @@ impl Identifiers {
         }
         Identifiers { upper: prefix.to_ascii_uppercase(), prefix, buffers, kernels, file, paths }
     }
+}
+
+/// What everything in the library of this name begins with. Two underscores in a row are C++'s own.
+pub fn prefix(name: &str) -> String {
+    let prefix = identifier(name, "model");
+    if prefix.ends_with('_') { format!("model_{}", prefix.trim_end_matches('_')) } else { prefix }
 }
 
 impl Identifiers {

@@ -79,22 +79,15 @@ pub fn function(
 ) -> Result<Function, Error> {
     let mut parameters = parameters(program, kernel)?;
     let expanded = prune(program, &expand(kernel)?, counters);
-    let mut names = identifiers.file.clone();
-    parameters.iter().for_each(|p| _ = names.claim(&identifiers.buffers[p.buffer.0 as usize]));
-    let mut variables = vec![String::new(); kernel.variables.len()];
-    for (variable, name) in variables.iter_mut().zip(&kernel.variables).take(counters.len()) {
-        *variable = names.claim(&identifier(name, "t"));
-    }
-    let shapes: Vec<Vec<usize>> = kernel.registers.iter().map(|r| r.shape.clone()).collect();
+    let (mut names, variables) = claim_names(kernel, &parameters, counters.len(), identifiers);
     let elements = elements(kernel, &mut names);
-    let scalars = Scalars { program, shapes: &shapes };
-    let foreign: Vec<bool> = program.buffers.iter().map(|b| b.role == nablac_loops::Role::Input).collect();
+    let scalars = Scalars { program, kernel };
     let writer = Writer {
+        program,
         kernel: &kernel.name,
         scope: &program.scope(kernel),
         buffers: &identifiers.buffers,
         elements: &elements,
-        foreign: &foreign,
         variables,
         bounds: Bounds::new(kernel.variables.len(), counters),
         helpers,
@@ -116,6 +109,23 @@ pub fn function(
         laws(kernel, identifiers)
     );
     Ok(Function { text, counters, buffers: parameters.iter().map(|p| p.buffer).collect() })
+}
+
+/// The names that the function has taken before its body begins, and those of its variables; only the first, the counters, have
+/// one yet.
+fn claim_names(
+    kernel: &Kernel,
+    parameters: &[Parameter],
+    counters: usize,
+    identifiers: &Identifiers,
+) -> (Names, Vec<String>) {
+    let mut names = identifiers.file.clone();
+    parameters.iter().for_each(|p| _ = names.claim(&identifiers.buffers[p.buffer.0 as usize]));
+    let mut variables = vec![String::new(); kernel.variables.len()];
+    for (variable, name) in variables.iter_mut().zip(&kernel.variables).take(counters) {
+        *variable = names.claim(&identifier(name, "t"));
+    }
+    (names, variables)
 }
 
 /// The laws as a comment.
