@@ -80,12 +80,13 @@ impl Conflicts {
                 }
                 // C takes objects of two types to be distinct, and so may a compiler reorder what is done to them.
                 let alike = program.buffer(a).dtype == program.buffer(b).dtype;
-                relations[a.0 as usize][b.0 as usize] = match alike && lb.last == la.first && lb.first < la.first {
-                    true => lifetime::kernel_at(program, la.first)
-                        .and_then(|kernel| distance::distance(program, kernel, b, a))
-                        .map_or(Relation::Disjoint, Relation::Trails),
-                    false => Relation::Disjoint,
-                };
+                relations[a.0 as usize][b.0 as usize] =
+                    match alike && lb.last == la.first && lb.first < la.first {
+                        true => lifetime::kernel_at(program, la.first)
+                            .and_then(|kernel| distance::distance(program, kernel, b, a))
+                            .map_or(Relation::Disjoint, Relation::Trails),
+                        false => Relation::Disjoint,
+                    };
             }
         }
         Conflicts { relations }
