@@ -136,22 +136,22 @@ impl Bounds {
     }
 
     fn descend(&self, index: &Index) -> Option<i64> {
-        let index = self.without_quotients(index)?;
+        if !index.is_affine() {
+            let least = |index: Option<Index>| self.descend(&index?);
+            return least(without_divisions(index)).max(least(self.without_quotients(index)));
+        }
         if let Some(value) = index.as_constant() {
             return Some(value);
         }
         let variable = self.open.iter().rev().find(|v| index.factor(v.id) != 0)?;
         let factor = index.factor(variable.id);
-        let rest = index - Index::of_loop(variable.id) * factor;
+        let rest = index.clone() - Index::of_loop(variable.id) * factor;
         let limits = if factor > 0 { &variable.first } else { &variable.last };
         limits.iter().filter_map(|limit| self.descend(&(rest.clone() + limit.clone() * factor))).max()
     }
 
     /// The same index, or a smaller one, with the least value of each division and remainder in its place.
     fn without_quotients(&self, index: &Index) -> Option<Index> {
-        if index.is_affine() {
-            return Some(index.clone());
-        }
         // Conditions are left out here: they may hold divisions themselves.
         let low = |inner: &Index| self.descend(inner);
         let high = |inner: &Index| self.descend(&-inner.clone()).map(|low| -low);
@@ -170,6 +170,19 @@ impl Bounds {
             Some(sum + if *factor > 0 { low * factor } else { high * factor })
         })
     }
+}
+
+/// The same index, or a smaller one, without its divisions, where each has a multiple of its divisor as its factor:
+/// `e - (n - 1) <= n*(e / n) <= e`. What the dividend shares with the rest of the index cancels out.
+fn without_divisions(index: &Index) -> Option<Index> {
+    index.terms().iter().try_fold(Index::constant(index.offset()), |sum, (atom, factor)| match atom {
+        Atom::Loop(id) => Some(sum + Index::of_loop(*id) * *factor),
+        Atom::Div(inner, n) if factor % n == 0 => {
+            let quotient = if *factor > 0 { Index::clone(inner) - (n - 1) } else { Index::clone(inner) };
+            Some(sum + quotient * (factor / n))
+        }
+        _ => None,
+    })
 }
 
 /// An expression that is an index or an integer.
@@ -203,6 +216,18 @@ mod tests {
         ));
         assert_eq!(bounds.range(&(v(0) * 2 + v(1) - 4)), Some((0, 48)));
         assert_eq!(bounds.ranges(), [(0, 24), (0, 9)]);
+    }
+
+    #[test]
+    fn bounds_of_a_dilated_window_keep_padding_inside() {
+        // 0 <= i + 2u - 2 < 9, solved for u
+        let (first, end) = ((-v(0) + 3) / 2, (-v(0) + 12) / 2);
+        let bounds = Bounds::new(2, &[]).inside(&nest(0, vec![0.into()], vec![9.into()])).inside(&nest(
+            1,
+            vec![0.into(), first],
+            vec![3.into(), end],
+        ));
+        assert_eq!(bounds.range(&(v(0) + v(1) * 2 - 2)), Some((0, 8)));
     }
 
     #[test]

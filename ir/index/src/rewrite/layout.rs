@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 
 use crate::array::Array;
 use crate::expression::{Access, Expr};
-use crate::index::Index;
+use crate::index::{Atom, Index};
 use crate::interpret::row_major_strides;
-use crate::program::{LoopId, Program, Role, Statement, TensorId};
+use crate::program::{LoopId, Program, Role, Statement, Step, TensorId};
 
 use super::map_statements;
 
@@ -31,18 +31,20 @@ pub fn assign_layouts(program: Program) -> Program {
     while spread(&program, &mut orders) {}
     orders.retain(|id, order| {
         let local = matches!(program.tensor(*id).role, Role::Local);
-        local && order.windows(2).any(|pair| pair[0] > pair[1]) && !carried(&program, *id)
+        local && order.windows(2).any(|pair| pair[0] > pair[1]) && !carried(&program.steps, *id)
     });
     reorder_dimensions(program, &orders)
 }
 
 /// What a repetition carries is copied whole and keeps its order.
-fn carried(program: &Program, id: TensorId) -> bool {
-    program.steps.iter().any(|step| match step {
-        crate::program::Step::Repeat(r) => {
-            r.carried.iter().any(|c| [c.state, c.initial, c.next].contains(&id))
+fn carried(steps: &[Step], id: TensorId) -> bool {
+    steps.iter().any(|step| match step {
+        Step::Statement(_) => false,
+        Step::Repeat(repeat) => {
+            repeat.carried.iter().any(|c| [c.state, c.initial, c.next].contains(&id))
+                || carried(&repeat.body, id)
         }
-        _ => false,
+        Step::Branch(branch) => carried(&branch.then, id) || carried(&branch.otherwise, id),
     })
 }
 
@@ -135,18 +137,34 @@ pub fn reorder_dimensions(program: Program, orders: &BTreeMap<TensorId, Order>) 
         }
         tensor.shape = order.iter().map(|&d| tensor.shape[d]).collect();
     }
-    let reorder = |tensor: TensorId, at: Vec<Index>| match orders.get(&tensor) {
-        Some(order) => order.iter().map(|&d| at[d].clone()).collect(),
-        None => at,
-    };
+    let reorder = |tensor: TensorId, at: Vec<Index>| reordered(tensor, &at, orders);
     program.steps = map_statements(std::mem::take(&mut program.steps), 0, &mut |_, statement| {
         let body = statement.body.rewrite(&mut |node| match node {
             Expr::Read(a) => Expr::Read(Access { at: reorder(a.tensor, a.at), ..a }),
+            Expr::Index(index) => Expr::Index(reordered_index(&index, orders)),
             other => other,
         });
         Statement { at: reorder(statement.out, statement.at), body, ..statement }
     });
     program
+}
+
+/// The index of a tensor in its new order; tensors that are read inside of it are in theirs.
+fn reordered(tensor: TensorId, at: &[Index], orders: &BTreeMap<TensorId, Order>) -> Vec<Index> {
+    let at: Vec<Index> = at.iter().map(|index| reordered_index(index, orders)).collect();
+    match orders.get(&tensor) {
+        Some(order) => order.iter().map(|&d| at[d].clone()).collect(),
+        None => at,
+    }
+}
+
+fn reordered_index(index: &Index, orders: &BTreeMap<TensorId, Order>) -> Index {
+    index.rebuild(&|atom| match atom {
+        Atom::Loop(id) => Index::of_loop(*id),
+        Atom::Div(inner, n) => reordered_index(inner, orders) / *n,
+        Atom::Mod(inner, n) => reordered_index(inner, orders) % *n,
+        Atom::Read(tensor, at) => Index::of_read(*tensor, reordered(*tensor, at, orders)),
+    })
 }
 
 /// The array with dimension `order[d]` as dimension `d`.
