@@ -167,6 +167,23 @@ fn every_node_that_computes_with_quantized_values_is_named() {
 }
 
 #[test]
+fn unpacking_makes_as_many_values_as_the_node_names() {
+    let mut model = tflite(DType::F32, &[("UNPACK", &["x"], "y")]);
+    let unpacked =
+        |model: &SourceModel| import(model, &Options::default()).map_err(|error| error.to_string());
+    assert!(unpacked(&model).is_ok()); // the first axis has one element
+    model.inputs[0].shape = Some(vec![SourceDim::Fixed(1 << 30), SourceDim::Fixed(2)]);
+    assert!(unpacked(&model).unwrap_err().contains("1 outputs, but axis 0 has 1073741824"));
+}
+
+#[test]
+fn windows_over_booleans_are_refused() {
+    let error =
+        import(&tflite(DType::Bool, &[("MAX_POOL_2D", &["x"], "y")]), &Options::default()).unwrap_err();
+    assert!(matches!(error, Error::Malformed { .. }), "{error}");
+}
+
+#[test]
 fn means_of_booleans_are_refused() {
     let error =
         import(&tflite(DType::Bool, &[("AVERAGE_POOL_2D", &["x"], "y")]), &Options::default()).unwrap_err();
