@@ -25,7 +25,7 @@ pub fn header(program: &Program, identifiers: &Identifiers, options: &Options) -
         .replace("@ARENA_SIZE@", &program.arena_bytes.to_string())
         .replace("@ARENA_ALIGN@", &arena_alignment(program).to_string())
         .replace("@SHAPES@\n", &shapes)
-        .replace("@PLACES@\n", &places)
+        .replace("@PLACES@", &places)
         .replace("@NAME@", prefix)
         .replace("@UPPER@", upper)
 }

@@ -21,12 +21,13 @@ pub struct Identifiers {
     pub kernels: BTreeMap<String, String>,
     /// What names inside of functions must not hide.
     pub file: Names,
+    paths: Paths,
 }
 
 impl Identifiers {
     /// Chooses the names of `program`; `name` is what the whole is called.
     pub fn new(program: &Program, name: &str) -> Identifiers {
-        let prefix = identifier(name, "model");
+        let prefix = prefix(name);
         let mut file = Names::default();
         let own = ["init", "run", "reset", "selftest", "ctx_t", "status_t"];
         own.into_iter().for_each(|name| _ = file.claim(&format!("{prefix}_{name}")));
@@ -50,11 +51,36 @@ impl Identifiers {
                 _ => pointers.claim(&stem),
             });
         }
-        Identifiers { upper: prefix.to_ascii_uppercase(), prefix, buffers, kernels, file }
+        Identifiers { upper: prefix.to_ascii_uppercase(), prefix, buffers, kernels, file, paths }
+    }
+}
+
+/// What everything in the library of this name begins with. Two underscores in a row are C++'s own.
+pub fn prefix(name: &str) -> String {
+    let prefix = identifier(name, "model");
+    if prefix.ends_with('_') { format!("model_{}", prefix.trim_end_matches('_')) } else { prefix }
+}
+
+impl Identifiers {
+    /// A law with identifiers for the names that stand in quotes, so that it reads like the code below it.
+    pub fn law(&self, law: &str) -> String {
+        let mut text = String::new();
+        let mut rest = law;
+        while let Some((before, quoted)) = rest.split_once('"') {
+            text += before;
+            let (name, behind) = match quoted.find('"') {
+                Some(end) if !quoted[..end].ends_with('\\') => (&quoted[..end], &quoted[end + 1..]),
+                _ => return text + "\"" + quoted, // a name with a quote in it: left as it is
+            };
+            text += &identifier(self.paths.own(name), "t");
+            rest = behind;
+        }
+        text + rest
     }
 }
 
 /// Names that are paths, as frameworks write them: `model/conv_1/Relu;model/conv_1/BiasAdd`.
+#[derive(Clone, Debug)]
 struct Paths {
     /// What all of them begin with, up to and with a `/`.
     common: String,
@@ -100,5 +126,8 @@ mod tests {
         let names = ["net/a/Relu;net/a/BiasAdd", "net/b/Relu", "input", "net/b/Relu;other"];
         let program = Program { buffers: names.map(buffer).to_vec(), ..Program::default() };
         assert_eq!(Identifiers::new(&program, "n").buffers, ["a_relu", "b_relu", "input", "b_relu_2"]);
+        let identifiers = Identifiers::new(&program, "n");
+        assert_eq!(identifiers.law("\"net/a/Relu;x\"[i] = y[i] * \"net/w\"[i]"), "a_relu[i] = y[i] * w[i]");
+        assert_eq!(identifiers.law("\"a\\\"b\"[i] = 1"), "\"a\\\"b\"[i] = 1");
     }
 }

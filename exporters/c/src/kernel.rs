@@ -79,22 +79,15 @@ pub fn function(
 ) -> Result<Function, Error> {
     let mut parameters = parameters(program, kernel)?;
     let expanded = prune(program, &expand(kernel)?, counters);
-    let mut names = identifiers.file.clone();
-    parameters.iter().for_each(|p| _ = names.claim(&identifiers.buffers[p.buffer.0 as usize]));
-    let mut variables = vec![String::new(); kernel.variables.len()];
-    for (variable, name) in variables.iter_mut().zip(&kernel.variables).take(counters.len()) {
-        *variable = names.claim(&identifier(name, "t"));
-    }
-    let shapes: Vec<Vec<usize>> = kernel.registers.iter().map(|r| r.shape.clone()).collect();
+    let (mut names, variables) = claim_names(kernel, &parameters, counters.len(), identifiers);
     let elements = elements(kernel, &mut names);
-    let scalars = Scalars { program, shapes: &shapes };
-    let foreign: Vec<bool> = program.buffers.iter().map(|b| b.role == nablac_loops::Role::Input).collect();
+    let scalars = Scalars { program, kernel };
     let writer = Writer {
+        program,
         kernel: &kernel.name,
         scope: &program.scope(kernel),
         buffers: &identifiers.buffers,
         elements: &elements,
-        foreign: &foreign,
         variables,
         bounds: Bounds::new(kernel.variables.len(), counters),
         helpers,
@@ -111,19 +104,39 @@ pub fn function(
     let passed: Vec<&str> = counters.iter().map(|&c| variables[c].as_str()).collect();
     let signature = signature(program, &parameters, &passed, identifiers);
     let (upper, name) = (&identifiers.upper, &identifiers.kernels[&kernel.name]);
-    let text = format!("{}{upper}_KERNEL static void {name}({signature})\n{{\n{text}}}\n", laws(kernel));
+    let text = format!(
+        "{}{upper}_KERNEL static void {name}({signature})\n{{\n{text}}}\n",
+        laws(kernel, identifiers)
+    );
     Ok(Function { text, counters, buffers: parameters.iter().map(|p| p.buffer).collect() })
 }
 
+/// The names that the function has taken before its body begins, and those of its variables; only the first, the counters, have
+/// one yet.
+fn claim_names(
+    kernel: &Kernel,
+    parameters: &[Parameter],
+    counters: usize,
+    identifiers: &Identifiers,
+) -> (Names, Vec<String>) {
+    let mut names = identifiers.file.clone();
+    parameters.iter().for_each(|p| _ = names.claim(&identifiers.buffers[p.buffer.0 as usize]));
+    let mut variables = vec![String::new(); kernel.variables.len()];
+    for (variable, name) in variables.iter_mut().zip(&kernel.variables).take(counters) {
+        *variable = names.claim(&identifier(name, "t"));
+    }
+    (names, variables)
+}
+
 /// The laws as a comment.
-fn laws(kernel: &Kernel) -> String {
+fn laws(kernel: &Kernel, identifiers: &Identifiers) -> String {
     if kernel.laws.is_empty() {
         return String::new();
     }
     let mut lines = vec![];
     for law in &kernel.laws {
         let mut line = String::new();
-        for word in comment_text(law).split(' ') {
+        for word in comment_text(&identifiers.law(law)).split(' ') {
             if line.len() + word.len() >= COMMENT_WIDTH && !line.trim().is_empty() {
                 lines.push(std::mem::replace(&mut line, "   ".into()));
             }

@@ -84,19 +84,10 @@ pub fn export(program: &Program, options: &Options) -> Result<Folder, Error> {
         files.push((format!("src/{name}_weights.c"), source));
     }
     let mut cmake = include_str!("../templates/CMakeLists.txt").to_string();
-    if !options.vectors.is_empty() {
-        let (header, source) = selftest::vectors(program, &identifiers, &options.vectors);
-        files.push((format!("test/{name}_selftest.h"), fill(include_str!("../templates/selftest.h"))));
-        files.push((
-            format!("test/{name}_selftest.c"),
-            selftest::selftest(program, &identifiers, &options.vectors),
-        ));
-        files.push((
-            format!("test/{name}_selftest_main.c"),
-            fill(include_str!("../templates/selftest_main.c")),
-        ));
-        files.push((format!("test/{name}_vectors.h"), header));
-        files.push((format!("test/{name}_vectors.c"), source));
+    // Where nothing comes out there is nothing to compare.
+    let outputs = program.outputs().iter().any(|id| !program.buffer(*id).is_empty());
+    if outputs && !options.vectors.is_empty() {
+        files.extend(selftest::files(program, &identifiers, &options.vectors));
         cmake += include_str!("../templates/test.cmake");
     }
     files.push(("CMakeLists.txt".into(), fill(&cmake.replace("@SOURCES@", &sources.join(" ")))));
@@ -113,7 +104,7 @@ pub fn export(program: &Program, options: &Options) -> Result<Folder, Error> {
 
 /// The C identifier that a library of this name has.
 pub fn identifier(name: &str) -> String {
-    name::identifier(name, "model")
+    identifiers::prefix(name)
 }
 
 /// What printing takes for granted.

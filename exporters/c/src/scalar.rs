@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use nablac_index::{Expr, Index, Reduce, TensorId};
-use nablac_loops::{For, Program, Statement};
+use nablac_loops::{For, Kernel, Program, Statement};
 
 use crate::writer::constant_position;
 
@@ -16,13 +16,13 @@ pub type Scalar = (usize, usize);
 /// Finds the scalars of statements whose loops are written out.
 pub struct Scalars<'a> {
     pub program: &'a Program,
-    pub shapes: &'a [Vec<usize>],
+    pub kernel: &'a Kernel,
 }
 
 impl Scalars<'_> {
     fn scalar(&self, tensor: TensorId, at: &[Index]) -> Option<Scalar> {
         let register = (tensor.0 as usize).checked_sub(self.program.buffers.len())?;
-        Some((register, constant_position(at, &self.shapes[register])))
+        Some((register, constant_position(at, &self.kernel.registers[register].shape)))
     }
 
     fn read_by(&self, expression: &Expr, found: &mut BTreeSet<Scalar>) {

@@ -20,8 +20,23 @@ fn tables<'a>(program: &'a Program, vectors: &'a [Vector]) -> Vec<(String, &'a B
     inputs.chain(outputs).filter(|(_, buffer, _)| !buffer.is_empty()).collect()
 }
 
+/// The files of `test/` with their paths.
+pub fn files(program: &Program, identifiers: &Identifiers, golden: &[Vector]) -> Vec<(String, String)> {
+    let Identifiers { prefix, upper, .. } = identifiers;
+    let fill = |template: &str| template.replace("@NAME@", prefix).replace("@UPPER@", upper);
+    let (header, source) = vectors(program, identifiers, golden);
+    let named = [
+        ("selftest.h", fill(include_str!("../templates/selftest.h"))),
+        ("selftest.c", selftest(program, identifiers, golden)),
+        ("selftest_main.c", fill(include_str!("../templates/selftest_main.c"))),
+        ("vectors.h", header),
+        ("vectors.c", source),
+    ];
+    named.into_iter().map(|(name, text)| (format!("test/{prefix}_{name}"), text)).collect()
+}
+
 /// `NAME_vectors.h` and `NAME_vectors.c`.
-pub fn vectors(program: &Program, identifiers: &Identifiers, vectors: &[Vector]) -> (String, String) {
+fn vectors(program: &Program, identifiers: &Identifiers, vectors: &[Vector]) -> (String, String) {
     let Identifiers { prefix, upper, .. } = identifiers;
     let mut header = format!(
         "/* Golden vectors of {prefix}. */\n#ifndef {upper}_VECTORS_H\n#define {upper}_VECTORS_H\n\n"
@@ -48,7 +63,7 @@ pub fn vectors(program: &Program, identifiers: &Identifiers, vectors: &[Vector])
 }
 
 /// `NAME_selftest.c`.
-pub fn selftest(program: &Program, identifiers: &Identifiers, vectors: &[Vector]) -> String {
+fn selftest(program: &Program, identifiers: &Identifiers, vectors: &[Vector]) -> String {
     let Identifiers { prefix, upper, .. } = identifiers;
     let (mut copies, mut checks) = (String::new(), String::new());
     let mut compared: Vec<DType> = vec![];

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use nablac_index::{Access, Atom, DType, Index, LoopId, Scope, TensorId, row_major_strides};
-use nablac_loops::{Bounds, flatten};
+use nablac_loops::{Bounds, Program, Role, flatten};
 
 use crate::error::Error;
 use crate::helper::Helpers;
@@ -56,6 +56,8 @@ impl Text {
 
 /// Writes the expressions of one kernel.
 pub struct Writer<'a> {
+    /// The program, whose inputs the caller fills: a boolean there may be any byte.
+    pub program: &'a Program,
     /// The kernel's name, for errors.
     pub kernel: &'a str,
     /// Types and shapes of buffers and registers.
@@ -63,8 +65,6 @@ pub struct Writer<'a> {
     /// The C name of each buffer, and for each register the C names of its elements.
     pub buffers: &'a [String],
     pub elements: &'a [Vec<String>],
-    /// Which buffers the caller fills: a boolean there may be any byte.
-    pub foreign: &'a [bool],
     /// The C name of each variable, and what is known of them here.
     pub variables: Vec<String>,
     pub bounds: Bounds,
@@ -108,20 +108,7 @@ impl Writer<'_> {
                 n => text += &format!(" + {n}"),
             }
         }
-        let level = match (index.terms(), offset) {
-            ([], n) => {
-                if n < 0 {
-                    Level::Prefix
-                } else {
-                    Level::Name
-                }
-            }
-            ([(Atom::Loop(_), 1)], 0) => Level::Name,
-            ([(Atom::Loop(_), -1)], 0) => Level::Prefix,
-            ([_], 0) => Level::Product,
-            _ => Level::Sum,
-        };
-        Ok(Text::new(text, level))
+        Ok(Text::new(text, level_of(index)))
     }
 
     fn term(&mut self, atom: &Atom, factor: u64) -> Result<String, Error> {
@@ -222,7 +209,8 @@ impl Writer<'_> {
             }
         }
         let element = self.element(access.tensor, &access.at)?;
-        let foreign = dtype == DType::Bool && self.foreign.get(access.tensor.0 as usize) == Some(&true);
+        let role = self.program.buffers.get(access.tensor.0 as usize).map(|buffer| &buffer.role);
+        let foreign = dtype == DType::Bool && role == Some(&Role::Input);
         let element = match foreign {
             true => Text::widened(format!("{element} != 0"), Level::Comparison),
             false => Text::new(element, Level::Name),
@@ -233,6 +221,17 @@ impl Writer<'_> {
             format!("({}) ? {} : {outside}", tests.join(" && "), element.behind(Level::Choice)),
             Level::Choice,
         ))
+    }
+}
+
+/// How tightly the text of an index binds.
+fn level_of(index: &Index) -> Level {
+    match (index.terms(), index.offset()) {
+        ([], n) if n < 0 => Level::Prefix,
+        ([], _) | ([(Atom::Loop(_), 1)], 0) => Level::Name,
+        ([(Atom::Loop(_), -1)], 0) => Level::Prefix,
+        ([_], 0) => Level::Product,
+        _ => Level::Sum,
     }
 }
 

@@ -233,7 +233,7 @@ fn reduce_fits(reduce: Reduce, dtype: DType) -> bool {
 fn operations_mean_what_the_arithmetic_says() {
     let mut table = Table::new();
     table.fill();
-    toolchain::check("arithmetic", &table.program, vec![table.inputs]);
+    toolchain::check_library("arithmetic", &table.program, vec![table.inputs], false);
 }
 
 #[test]
@@ -267,7 +267,7 @@ fn functions_of_the_c_library_are_close() {
     let options = toolchain::options(&table.program, vec![table.inputs]);
     let folder = nablac_c::export(&table.program, &options).unwrap();
     let work = toolchain::Work::new("library");
-    toolchain::compile_everywhere(&work, &folder);
-    // The self-test itself compares within its tolerance.
-    toolchain::run_sanitized(&work, &table.program, &folder, &options);
+    toolchain::compile_everywhere(&work, &folder, true);
+    let (passed, report) = toolchain::selftest(&work, &folder); // it compares within its tolerance
+    assert!(passed, "{report}");
 }

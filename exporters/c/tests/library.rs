@@ -132,6 +132,50 @@ fn steps_repeat_carry_and_branch() {
 }
 
 #[test]
+fn positions_may_come_from_data() {
+    let program = program(
+        "loops gather in 184 bytes {
+           input  at: i64[4] in arena at 0
+           input  small: u8[4] in arena at 32
+           input  signed: i32[4] in arena at 36
+           const  table: f32[3, 5] = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0]
+           output y: f32[4, 4] in arena at 56
+           output z: i64[4] in arena at 120
+           output d: i32[4, 2] in arena at 152
+           kernel read {
+             for i in 0..4 {
+               for j in 0..4 {
+                 y[i, j] = table[(at[i] - 1) / 2, small[j] + at[i] % 3 - 1 else -1.0] + f32(index(3i - small[j]))
+               }
+               z[i] = index(2at[i] - signed[i] / 3)
+             }
+           }
+           kernel divide { for i in 0..4 { d[i, 0] = i32(index((2i - 5) / 3)) d[i, 1] = i32(index((-i) % 3)) } }
+         }",
+    );
+    let integers = |dtype, values: [i64; 4]| Array::from_values(dtype, &[4], values.map(Value::Int));
+    let inputs = |at| {
+        vec![
+            integers(DType::I64, at),
+            integers(DType::U8, [0, 3, 200, 1]),
+            integers(DType::I32, [-7, 8, i64::from(i32::MIN), -1]),
+        ]
+    };
+    let vectors = vec![inputs([0, 1, 2, 3]), inputs([4, 5, 6, -9]), inputs([1 << 40, -(1 << 40), 7, 1])];
+    let folder = check("gather", &program, vectors);
+    assert!(file(&folder, "src/gather.c").contains("floor_div_i64"));
+}
+
+#[test]
+fn a_program_may_be_empty() {
+    let program = program("loops float { kernel k { register r: f32[] r[] = 1.0 } }");
+    let options = toolchain::options(&program, vec![vec![]]);
+    let folder = export(&program, &options).unwrap();
+    toolchain::compile_everywhere(&toolchain::Work::new("empty"), &folder, true);
+    assert_eq!(folder.name, "model_float");
+}
+
+#[test]
 fn any_name_becomes_a_safe_one() {
     let program = program(
         "loops \"9 lives\" in 40 bytes {
@@ -195,6 +239,21 @@ fn what_can_not_be_printed_is_named() {
     );
     let vectors = vec![nablac_c::Vector { inputs: vec![], outputs: vec![] }];
     assert_eq!(error(fine, &Options { vectors, ..Options::default() }), Error::Vector { position: 0 });
+}
+
+#[test]
+fn a_wrong_element_fails_the_self_test() {
+    let program = program(CONVOLUTION);
+    let mut options = toolchain::options(&program, vec![vec![counting(DType::F32, &[1, 5, 2], 1)]]);
+    let expected = &mut options.vectors[0].outputs[0];
+    let largest = expected.to_f64().into_iter().fold(0.0, f64::max);
+    let off = expected
+        .values()
+        .map(|v| if v.as_f64() == largest { Value::from_f64(DType::F32, largest * 1.01) } else { v });
+    *expected = Array::from_values(DType::F32, &[3, 2], off.collect::<Vec<_>>());
+    let work = toolchain::Work::new("wrong");
+    let (passed, report) = toolchain::selftest(&work, &export(&program, &options).unwrap());
+    assert!(!passed && report.contains("conv: vector 0, output 0: 1 of 6 elements differ"), "{report}");
 }
 
 #[test]

@@ -119,10 +119,12 @@ fn input_type(input: &SourceTensor, options: &Options) -> Result<(DType, Vec<usi
     };
     let results: Vec<_> = dimensions.iter().enumerate().map(extent).collect();
     let errors: Vec<Error> = results.iter().filter_map(|r| r.clone().err()).collect();
-    match errors.is_empty() {
-        true => Ok((dtype, results.into_iter().flatten().collect())),
-        false => Err(Error::several(errors)),
+    if !errors.is_empty() {
+        return Err(Error::several(errors));
     }
+    let shape: Vec<usize> = results.into_iter().flatten().collect();
+    options.limits.check_shape(&shape, || format!("input `{}`", input.name))?;
+    Ok((dtype, shape))
 }
 
 /// A graph under construction, with the names that its nodes use.

@@ -90,9 +90,10 @@ impl Limits {
     pub fn check_shape(&self, shape: &[usize], subject: impl Fn() -> String) -> Result<usize, LimitHit> {
         self.check(Limit::Rank, shape.len() as u64, &subject)?;
         let zero = shape.contains(&0);
-        let product = shape.iter().try_fold(1u64, |n, &d| n.checked_mul(d as u64));
+        // The other extents of a tensor without elements are bounded as well: loops run over them.
+        let product = shape.iter().try_fold(1u64, |n, &d| n.checked_mul(d.max(1) as u64));
+        self.check(Limit::Elements, product.unwrap_or(u64::MAX), &subject)?;
         let elements = if zero { 0 } else { product.unwrap_or(u64::MAX) };
-        self.check(Limit::Elements, elements, &subject)?;
         usize::try_from(elements).map_err(|_| LimitHit {
             subject: subject(),
             limit: Limit::Elements,
@@ -161,9 +162,11 @@ mod tests {
     fn shapes_are_multiplied_without_overflow() {
         let limits = Limits::default();
         assert_eq!(limits.check_shape(&[2, 3], String::new), Ok(6));
-        assert_eq!(limits.check_shape(&[usize::MAX, usize::MAX, 0], String::new), Ok(0));
-        let hit = limits.check_shape(&[usize::MAX, usize::MAX], String::new).unwrap_err();
-        assert_eq!((hit.limit, hit.value), (Limit::Elements, u64::MAX));
+        assert_eq!(limits.check_shape(&[2, 3, 0], String::new), Ok(0));
+        for shape in [[usize::MAX, usize::MAX, 0], [usize::MAX, usize::MAX, 1]] {
+            let hit = limits.check_shape(&shape, String::new).unwrap_err();
+            assert_eq!((hit.limit, hit.value), (Limit::Elements, u64::MAX));
+        }
     }
 
     #[test]

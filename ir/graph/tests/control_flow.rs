@@ -8,7 +8,12 @@ use nablac_graph::{Error, Graph, fold_constants, import, parse, run};
 use nablac_index::{Array, DType, Value};
 use serde_json::{Value as Json, json};
 
-mod support;
+#[path = "support/cases.rs"]
+mod cases;
+#[path = "support/model.rs"]
+mod model;
+#[path = "support/round_trip.rs"]
+mod round_trip;
 
 const CASES: &str = include_str!("cases/control_flow.json");
 
@@ -18,7 +23,7 @@ fn case(name: &str) -> Json {
 }
 
 fn imported(model: &Json) -> Result<Graph, Error> {
-    import(&support::model(model), &Default::default())
+    import(&model::model(model), &Default::default())
 }
 
 fn operators(graph: &Graph) -> Vec<&str> {
@@ -27,7 +32,7 @@ fn operators(graph: &Graph) -> Vec<&str> {
 
 #[test]
 fn agree_with_the_framework() {
-    support::check_cases(CASES);
+    cases::check_all(CASES);
 }
 
 #[test]

@@ -7,7 +7,12 @@
 use nablac_graph::import;
 use serde_json::Value as Json;
 
-mod support;
+#[path = "support/cases.rs"]
+mod cases;
+#[path = "support/model.rs"]
+mod model;
+#[path = "support/round_trip.rs"]
+mod round_trip;
 
 const CASES: &str = include_str!("cases/shape.json");
 
@@ -18,19 +23,19 @@ fn case(name: &str) -> Json {
 
 #[test]
 fn agree_with_the_frameworks() {
-    support::check_cases(CASES);
+    cases::check_all(CASES);
 }
 
 #[test]
 fn shapes_are_computed_at_import() {
-    let graph = import(&support::model(&case("shape_arithmetic")["model"]), &Default::default()).unwrap();
+    let graph = import(&model::model(&case("shape_arithmetic")["model"]), &Default::default()).unwrap();
     let operators: Vec<_> = graph.nodes.iter().map(|node| node.operator.name()).collect();
     assert_eq!(operators, ["reshape"]);
 }
 
 #[test]
 fn outputs_keep_their_names() {
-    let graph = import(&support::model(&case("identity")["model"]), &Default::default()).unwrap();
+    let graph = import(&model::model(&case("identity")["model"]), &Default::default()).unwrap();
     let names: Vec<_> = graph.outputs.iter().map(|&id| graph.value(id).name.as_str()).collect();
     assert_eq!(names, ["y", "z"]);
     assert_eq!(graph.value(graph.inputs[0]).name, "x");
@@ -42,7 +47,7 @@ fn error_with(name: &str, constant: &str, values: &[i64]) -> String {
     let array = &mut case["model"]["constants"][constant];
     array["shape"] = serde_json::json!([values.len()]);
     array["values"] = serde_json::json!(values);
-    import(&support::model(&case["model"]), &Default::default()).unwrap_err().to_string()
+    import(&model::model(&case["model"]), &Default::default()).unwrap_err().to_string()
 }
 
 #[test]
@@ -70,7 +75,7 @@ fn a_shape_that_is_computed_at_run_time_is_unsupported() {
     case["model"]["constants"] = serde_json::json!({});
     let input = serde_json::json!({"name": "ks", "type": "i64", "shape": [2]});
     case["model"]["inputs"].as_array_mut().unwrap().push(input);
-    let error = import(&support::model(&case["model"]), &Default::default()).unwrap_err();
+    let error = import(&model::model(&case["model"]), &Default::default()).unwrap_err();
     assert!(error.is_unsupported(), "{error}");
     assert!(error.to_string().contains("`ks` is computed at run time"), "{error}");
 }

@@ -6,8 +6,12 @@ use nablac_graph::{Error, Graph, Operator, ValueId, define, parse, remove_unread
 use nablac_index::{Array, DType, Value};
 use serde_json::{Value as Json, json};
 
+#[path = "support/random.rs"]
+mod random;
 #[path = "support/round_trip.rs"]
 mod round_trip;
+
+use random::Random;
 
 const TEXT: &str = r#"graph "two words" {
   input %x: f32[2, 3]
@@ -138,20 +142,6 @@ fn the_verifier_names_what_is_wrong() {
         verify(&Graph { outputs: vec![ValueId(0)], ..Graph::default() }),
         Err(Error::Invalid { .. })
     ));
-}
-
-/// Numbers that follow from a seed; the generator is Knuth's MMIX.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (self.0 >> 33) as usize % n
-    }
-
-    fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
-        &items[self.below(items.len())]
-    }
 }
 
 const NAMES: &[&str] =

@@ -100,3 +100,25 @@ fn broken_rules_are_named() {
         assert!(error.contains(problem), "{steps}: {error}");
     }
 }
+
+#[test]
+fn layouts_follow_into_indices_that_are_read() {
+    let program = check(
+        "program pick {
+           input  x: f32[1, 2, 3, 3]
+           const  w: f32[2, 2] = [1.0, 0.0, 0.0, 1.0]
+           local  best: i32[1, 2, 2, 2]
+           output y: f32[1, 2, 2, 2]
+           best[n, c, i, j] argmax= x[n, c, i + u, j + v] * w[u, v] for n:1 c:2 i:2 j:2 u:2 v:2
+           y[n, c, i, j] = x[n, c, best[n, c, i, j] / 2, j else 0.0] for n:1 c:2 i:2 j:2
+         }",
+    );
+    let x = Array::from_f32(
+        &[1, 2, 3, 3],
+        &[1.0, 5.0, 2.0, 0.0, 3.0, 9.0, 4.0, 8.0, 7.0, 6.0, 1.0, 0.0, 2.0, 5.0, 3.0, 8.0, 4.0, 1.0],
+    );
+    let views = nablac_index::assign_layouts(program.clone());
+    verify(&views).unwrap();
+    assert_ne!(views, program);
+    assert_eq!(run(&views, std::slice::from_ref(&x)).unwrap(), run(&program, &[x]).unwrap());
+}

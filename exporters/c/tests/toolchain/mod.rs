@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nablac_c::{Folder, Options, Vector, export};
-use nablac_index::{Array, DType};
+use nablac_index::{Array, DType, Value};
 use nablac_loops::{Program, run};
 
 /// Every warning that generated code must not cause.
@@ -118,11 +118,13 @@ fn must(command: &mut Command) -> Vec<u8> {
     output.stdout
 }
 
-/// Compiles every file with every compiler, without linking.
-pub fn compile_everywhere(work: &Work, folder: &Folder) {
+/// Compiles the library, and its self-test too where that is asked for, with every compiler.
+pub fn compile_everywhere(work: &Work, folder: &Folder, with_tests: bool) {
     let root = work.write(folder);
+    let tests = root.join("test");
     for (compiler, language) in compilers() {
-        for file in c_files(&root, folder) {
+        let files = c_files(&root, folder);
+        for file in files.iter().filter(|file| with_tests || !Path::new(file).starts_with(&tests)) {
             let mut command = Command::new(compiler);
             command.args(language).args(STRICT).args(includes(&root, folder)).args(["-O2", "-c", "-o"]);
             must(command.arg(work.path().join("object.o")).arg(file));
@@ -130,33 +132,36 @@ pub fn compile_everywhere(work: &Work, folder: &Folder) {
     }
 }
 
-/// Builds the self-test and a program that writes its outputs, with sanitizers, and runs both. The self-test must pass, and the
-/// outputs are returned per vector.
-pub fn run_sanitized(work: &Work, program: &Program, folder: &Folder, options: &Options) -> Vec<Vec<Array>> {
-    let root = work.write(folder);
+/// Builds an executable in the folder, with sanitizers that end it at once.
+fn build_sanitized(root: &Path, folder: &Folder, files: Vec<String>, executable: &str) -> PathBuf {
     let (compiler, language) = compilers()[0];
-    let build = |files: Vec<String>, executable: &str| {
-        let mut command = Command::new(compiler);
-        command.args(language).args(STRICT).args(includes(&root, folder));
-        command.args([
-            "-O1",
-            "-g",
-            "-ffp-contract=off",
-            "-fsanitize=address,undefined",
-            "-fno-sanitize-recover=all",
-        ]);
-        let path = root.join(executable);
-        must(command.args(files).arg("-o").arg(&path).arg("-lm"));
-        path
-    };
-    must(&mut Command::new(build(c_files(&root, folder), "selftest")));
+    let mut command = Command::new(compiler);
+    command.args(language).args(STRICT).args(includes(root, folder));
+    command.args(["-O1", "-ffp-contract=off", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]);
+    let path = root.join(executable);
+    must(command.args(files).arg("-o").arg(&path).arg("-lm"));
+    path
+}
+
+/// Runs the self-test; gives whether it passed, and its report.
+pub fn selftest(work: &Work, folder: &Folder) -> (bool, String) {
+    let root = work.write(folder);
+    let output =
+        Command::new(build_sanitized(&root, folder, c_files(&root, folder), "selftest")).output().unwrap();
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The outputs of every vector, from a program of its own.
+pub fn outputs(work: &Work, program: &Program, folder: &Folder, options: &Options) -> Vec<Vec<Array>> {
+    let root = work.write(folder);
     let dump = root.join("dump.c");
     fs::write(&dump, dump_source(program, folder)).unwrap();
     let mut files: Vec<String> =
         folder.sources.iter().map(|path| root.join(path).display().to_string()).collect();
     files.push(root.join(format!("test/{}_vectors.c", folder.name)).display().to_string());
     files.push(dump.display().to_string());
-    let bytes = must(&mut Command::new(build(files, "dump")));
+    let bytes = must(&mut Command::new(build_sanitized(&root, folder, files, "dump")));
     split(&bytes, program, options.vectors.len())
 }
 
@@ -196,32 +201,35 @@ fn split(bytes: &[u8], program: &Program, vectors: usize) -> Vec<Vec<Array>> {
     found
 }
 
-/// The same bits, but for which not-a-number it is.
-pub fn same(a: &Array, b: &Array) -> bool {
-    let number = |array: &Array, i: usize| array.get(i);
-    let equal = |i: usize| {
-        let (x, y) = (number(a, i), number(b, i));
-        x == y || (a.dtype().is_float() && x.as_f64().is_nan() && y.as_f64().is_nan())
-    };
-    a.dtype() == b.dtype() && a.shape() == b.shape() && (0..a.len()).all(equal)
+/// The first element whose bits differ, but for which not-a-number it is: its position and both values.
+fn first_difference(a: &Array, b: &Array) -> Option<(usize, Value, Value)> {
+    assert_eq!((a.dtype(), a.shape()), (b.dtype(), b.shape()));
+    let both_nan = |x: Value, y: Value| a.dtype().is_float() && x.as_f64().is_nan() && y.as_f64().is_nan();
+    let values = (0..a.len()).map(|i| (i, a.get(i), b.get(i)));
+    values.into_iter().find(|(_, x, y)| x != y && !both_nan(*x, *y))
 }
 
-/// Exports, compiles everywhere, runs, and compares with the interpreter bit for bit.
+/// Exports, compiles everywhere, runs the self-test, and compares with the interpreter bit for bit.
 pub fn check(test: &str, program: &Program, inputs: Vec<Vec<Array>>) -> Folder {
+    let folder = check_library(test, program, inputs.clone(), true);
+    let work = Work::new(&format!("{test}-selftest"));
+    let (passed, report) = selftest(&work, &folder);
+    assert!(passed, "{report}");
+    folder
+}
+
+/// The same without the self-test, where that is larger than the library.
+pub fn check_library(test: &str, program: &Program, inputs: Vec<Vec<Array>>, with_tests: bool) -> Folder {
     let options = options(program, inputs);
     let folder = export(program, &options).unwrap_or_else(|error| panic!("{error}\n{program}"));
     assert_eq!(export(program, &options).unwrap(), folder, "the same program gives the same bytes");
     let work = Work::new(test);
-    compile_everywhere(&work, &folder);
-    let found = run_sanitized(&work, program, &folder, &options);
+    compile_everywhere(&work, &folder, with_tests);
+    let found = outputs(&work, program, &folder, &options);
     for (vector, outputs) in options.vectors.iter().zip(&found) {
         for (expected, found) in vector.outputs.iter().zip(outputs) {
-            assert!(
-                same(expected, found),
-                "{program}\n{expected:?} {:?}\n{found:?} {:?}",
-                expected.to_f64(),
-                found.to_f64()
-            );
+            let difference = first_difference(expected, found);
+            assert!(difference.is_none(), "{program}\n{difference:?}");
         }
     }
     folder
@@ -238,7 +246,7 @@ pub fn counting(dtype: DType, shape: &[usize], seed: usize) -> Array {
     let count: usize = shape.iter().product();
     let value = |i: usize| {
         let x = ((i * 7 + seed * 5 + 3) % 23) as f64 - 11.0;
-        nablac_index::Value::from_f64(dtype, if dtype.is_float() { x / 8.0 } else { x })
+        Value::from_f64(dtype, if dtype.is_float() { x / 8.0 } else { x })
     };
     Array::from_values(dtype, shape, (0..count).map(value))
 }

@@ -87,6 +87,10 @@ impl Operation for Pad {
         if self.mode == Mode::Constant {
             return self.define_constant(definition, &shape);
         }
+        if shape.contains(&0) {
+            definition.emit(dtype, &axes(&shape), &[], Reduce::Set, |_| Expr::literal(dtype, 0.0));
+            return Ok(()); // no stretch has an element
+        }
         let mut stretches = vec![];
         for d in 0..from.len() {
             let found = self.stretches(from[d] as i64, -self.before[d], from[d] as i64 + self.after[d]);

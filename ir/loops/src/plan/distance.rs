@@ -5,7 +5,7 @@
 //! a later read, counted from the input's begin. It is found by running the kernel's loops on addresses alone: a loop that
 //! contains a store is run iteration by iteration, one that only reads is summed up by the range of its addresses.
 
-use nablac_index::{Access, Atom, Expr, Index, TensorId, row_major_strides};
+use nablac_index::{Access, Atom, Expr, Index, Reduce, TensorId, row_major_strides};
 
 use crate::program::{For, Kernel, Program, Statement};
 
@@ -14,12 +14,12 @@ const EVENTS: usize = 4_000_000;
 
 /// The bytes that `output` must begin before `input`, if the kernel's addresses can be followed.
 pub(super) fn distance(program: &Program, kernel: &Kernel, input: TensorId, output: TensorId) -> Option<i64> {
-    let mut trace =
-        Trace { program, input, output, ranges: vec![(0, 0); kernel.variables.len()], events: vec![] };
-    trace.run(&kernel.body)?;
+    let traced = Traced { program, input, output };
+    let mut run = Run { ranges: vec![(0, 0); kernel.variables.len()], events: vec![] };
+    run.all(&traced.body(&kernel.body))?;
     let mut earliest = i64::MAX;
     let mut distance = i64::MIN;
-    for event in trace.events.iter().rev() {
+    for event in run.events.iter().rev() {
         match event {
             Event::Read(begin) => earliest = earliest.min(*begin),
             Event::Write(end) if earliest < i64::MAX => distance = distance.max(end - earliest),
@@ -37,100 +37,164 @@ enum Event {
     Write(i64),
 }
 
-struct Trace<'a> {
+/// A kernel's code with everything but addresses taken away.
+enum Step {
+    Loop {
+        variable: usize,
+        lower: Vec<Address>,
+        upper: Vec<Address>,
+        step: usize,
+        writes: bool,
+        body: Vec<Step>,
+    },
+    /// A read of the input, at a byte address.
+    Read(Address),
+    /// A write of the output: the byte address behind it.
+    Write(Address),
+}
+
+/// An index, quick to evaluate where it is affine.
+enum Address {
+    Affine(Vec<(usize, i64)>, i64),
+    General(Index),
+    /// Data decides.
+    Unknown,
+}
+
+impl Address {
+    fn new(index: Index) -> Address {
+        let term = |(atom, factor): &(Atom, i64)| match atom {
+            Atom::Loop(id) => Some((id.0 as usize, *factor)),
+            _ => None,
+        };
+        match index.terms().iter().map(term).collect::<Option<_>>() {
+            Some(terms) => Address::Affine(terms, index.offset()),
+            None => Address::General(index),
+        }
+    }
+
+    /// The smallest and largest value.
+    fn range(&self, ranges: &[(i64, i64)]) -> Option<(i64, i64)> {
+        match self {
+            Address::Affine(terms, constant) => {
+                Some(terms.iter().fold((*constant, *constant), |(low, high), &(variable, factor)| {
+                    let (a, b) = ranges[variable];
+                    (low + (a * factor).min(b * factor), high + (a * factor).max(b * factor))
+                }))
+            }
+            Address::General(index) => index.range_in(ranges),
+            Address::Unknown => None,
+        }
+    }
+}
+
+/// Takes a kernel's addresses out of its code.
+struct Traced<'a> {
     program: &'a Program,
     input: TensorId,
     output: TensorId,
-    ranges: Vec<(i64, i64)>,
-    events: Vec<Event>,
 }
 
-impl Trace<'_> {
-    /// Records the accesses of `body` in order; `None` where there are too many.
-    fn run(&mut self, body: &[Statement]) -> Option<()> {
-        if self.events.len() > EVENTS {
-            return None;
+impl Traced<'_> {
+    fn body(&self, body: &[Statement]) -> Vec<Step> {
+        let mut steps = vec![];
+        for statement in body {
+            match statement {
+                Statement::For(f) => steps.push(self.nest(f)),
+                Statement::If { condition, body } => {
+                    self.reads(condition, &[], &mut steps);
+                    steps.extend(self.body(body));
+                }
+                Statement::Store { target, at, reduce, value } => {
+                    self.reads(value, at, &mut steps);
+                    if *target == self.input && *reduce != Reduce::Set {
+                        steps.push(Step::Read(self.address(*target, at, 0)));
+                    }
+                    if *target == self.output {
+                        steps.push(Step::Write(self.address(*target, at, 1)));
+                    }
+                }
+            }
         }
-        body.iter().try_for_each(|statement| match statement {
-            Statement::For(f) => self.run_loop(f),
-            Statement::If { condition, body } => {
-                self.read(condition, &[]);
-                self.run(body)
-            }
-            Statement::Store { target, at, reduce, value } => {
-                self.read(value, at);
-                if *target == self.input && *reduce != nablac_index::Reduce::Set {
-                    self.read_at(*target, at);
-                }
-                if *target == self.output {
-                    let bytes = self.program.buffer(*target).dtype.bytes() as i64;
-                    let last = self.flat(*target, at).and_then(|i| i.range_in(&self.ranges));
-                    let whole = self.program.buffer(*target).bytes() as i64;
-                    let end = last.map_or(whole, |(_, high)| ((high + 1) * bytes).min(whole));
-                    self.events.push(Event::Write(end));
-                }
-                Some(())
-            }
-        })
+        steps
     }
 
-    fn run_loop(&mut self, f: &For) -> Option<()> {
-        let bound = |index: &Index, ranges: &[(i64, i64)]| index.range_in(ranges);
-        let lower = f.lower.iter().filter_map(|i| bound(i, &self.ranges)).map(|(low, _)| low).max()?;
-        let upper = f.upper.iter().filter_map(|i| bound(i, &self.ranges)).map(|(_, high)| high).min()?;
-        let variable = f.variable.0 as usize;
-        if stores(&f.body, self.output) {
-            for value in (lower..upper).step_by(f.step) {
-                self.ranges[variable] = (value, value);
-                self.run(&f.body)?;
-            }
-            return Some(());
-        }
-        if lower < upper {
-            self.ranges[variable] = (lower, upper - 1);
-            self.run(&f.body)?;
-        }
-        Some(())
+    fn nest(&self, f: &For) -> Step {
+        let addresses = |bounds: &[Index]| bounds.iter().cloned().map(Address::new).collect();
+        let body = self.body(&f.body);
+        let writes = body.iter().any(|step| matches!(step, Step::Write(_) | Step::Loop { writes: true, .. }));
+        let (lower, upper) = (addresses(&f.lower), addresses(&f.upper));
+        Step::Loop { variable: f.variable.0 as usize, lower, upper, step: f.step, writes, body }
     }
 
-    fn read(&mut self, value: &Expr, at: &[Index]) {
-        for access in value.accesses() {
-            if access.tensor == self.input {
-                let Access { tensor, at, .. } = access;
-                self.read_at(*tensor, at);
+    fn reads(&self, value: &Expr, at: &[Index], steps: &mut Vec<Step>) {
+        for Access { tensor, at, .. } in value.accesses() {
+            if *tensor == self.input {
+                steps.push(Step::Read(self.address(*tensor, at, 0)));
             }
         }
-        let mut indirect = vec![];
         for index in value.indices().into_iter().chain(at) {
             index.visit_atoms(&mut |atom| {
                 if let Atom::Read(tensor, at) = atom
                     && *tensor == self.input
                 {
-                    indirect.push(at.clone());
+                    steps.push(Step::Read(self.address(*tensor, at, 0)));
                 }
             });
         }
-        indirect.iter().for_each(|at| self.read_at(self.input, at));
     }
 
-    fn read_at(&mut self, tensor: TensorId, at: &[Index]) {
-        let bytes = self.program.buffer(tensor).dtype.bytes() as i64;
-        let first =
-            self.flat(tensor, at).and_then(|i| i.range_in(&self.ranges)).map_or(0, |(low, _)| low.max(0));
-        self.events.push(Event::Read(first * bytes));
-    }
-
-    /// The address in elements; `None` where data decides it.
-    fn flat(&self, tensor: TensorId, at: &[Index]) -> Option<Index> {
-        let strides = row_major_strides(&self.program.buffer(tensor).shape);
-        let flat = at.iter().zip(strides).fold(Index::default(), |flat, (index, s)| flat + index.clone() * s);
-        flat.range_in(&self.ranges).map(|_| flat)
+    /// The byte address of the element `beyond` places behind `at`.
+    fn address(&self, tensor: TensorId, at: &[Index], beyond: i64) -> Address {
+        let buffer = self.program.buffer(tensor);
+        let strides = row_major_strides(&buffer.shape);
+        let flat = at.iter().zip(strides).fold(Index::constant(beyond), |flat, (i, s)| flat + i.clone() * s);
+        let mut indirect = false;
+        flat.visit_atoms(&mut |atom| indirect |= matches!(atom, Atom::Read(..)));
+        if indirect { Address::Unknown } else { Address::new(flat * buffer.dtype.bytes() as i64) }
     }
 }
 
-fn stores(body: &[Statement], target: TensorId) -> bool {
-    body.iter().any(|statement| match statement {
-        Statement::Store { target: own, .. } => *own == target,
-        Statement::For(For { body, .. }) | Statement::If { body, .. } => stores(body, target),
-    })
+/// A run of a kernel's addresses.
+struct Run {
+    ranges: Vec<(i64, i64)>,
+    events: Vec<Event>,
+}
+
+impl Run {
+    /// Records accesses in order; `None` where there are too many, or where a loop's bounds or a write's address is unknown.
+    fn all(&mut self, steps: &[Step]) -> Option<()> {
+        if self.events.len() > EVENTS {
+            return None;
+        }
+        for step in steps {
+            match step {
+                // A guarded read may lie before the begin; it is then not made.
+                Step::Read(address) => {
+                    let first = address.range(&self.ranges).map_or(0, |(low, _)| low.max(0));
+                    self.events.push(Event::Read(first));
+                }
+                Step::Write(address) => {
+                    let (_, end) = address.range(&self.ranges)?;
+                    self.events.push(Event::Write(end));
+                }
+                Step::Loop { variable, lower, upper, step, writes, body } => {
+                    let lower =
+                        lower.iter().filter_map(|a| a.range(&self.ranges)).map(|(low, _)| low).max()?;
+                    let upper =
+                        upper.iter().filter_map(|a| a.range(&self.ranges)).map(|(_, high)| high).min()?;
+                    if *writes {
+                        for value in (lower..upper).step_by(*step) {
+                            self.ranges[*variable] = (value, value);
+                            self.all(body)?;
+                        }
+                    } else if lower < upper {
+                        self.ranges[*variable] = (lower, upper - 1);
+                        self.all(body)?;
+                    }
+                }
+            }
+        }
+        Some(())
+    }
 }
