@@ -10,7 +10,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::{Outcome, Place, nablac};
+use support::{Outcome, Place, check_c, nablac};
 
 /// onnx2c's executed instructions (gcc -O3, Cortex-M4, QEMU) and the bytes of its static RAM, which leave out the input and the stack.
 const ONNX2C: &[(&str, u64, u64)] = &[
@@ -21,18 +21,6 @@ const ONNX2C: &[(&str, u64, u64)] = &[
 ];
 
 const FILES: [&str; 2] = ["fp32.onnx", "fp32.tflite"];
-
-/// Every warning that generated code must not cause.
-const STRICT: &str = "-Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wdouble-promotion -Wshadow -Wundef -Wvla -Werror";
-
-const COMPILERS: &[(&str, &str)] = &[
-    ("gcc", "-std=c99"),
-    ("gcc", "-x c++ -std=c++17"),
-    ("clang", "-std=c99"),
-    ("clang", "-x c++ -std=c++17"),
-    ("arm-none-eabi-gcc", "-std=c99 -mcpu=cortex-m4 -mthumb -mfpu=fpv4-sp-d16 -mfloat-abi=hard"),
-    ("arm-none-eabi-gcc", "-x c++ -std=c++17 -mcpu=cortex-m4 -mthumb -mfpu=fpv4-sp-d16 -mfloat-abi=hard"),
-];
 
 /// Whether a tool is there; says loudly that a test is skipped otherwise.
 fn present(tool: &str) -> bool {
@@ -177,47 +165,7 @@ fn the_same_model_gives_the_same_bytes() {
 }
 
 #[test]
-#[ignore = "compiles 8 networks 6 times over"]
+#[ignore = "compiles every network with six compilers"]
 fn generated_c_is_clean_for_every_compiler_and_sanitizer() {
-    for (name, model) in networks() {
-        let place = Place::new();
-        let out = place.path("c");
-        compile(&model, &out);
-        let sources: Vec<PathBuf> = files(&out).into_iter().map(|(path, _)| out.join(path)).collect();
-        let sources: Vec<&PathBuf> =
-            sources.iter().filter(|p| p.extension().is_some_and(|e| e == "c")).collect();
-        let include: Vec<String> = ["include", "port", "src", "test"]
-            .iter()
-            .map(|f| format!("-I{}", out.join(f).display()))
-            .collect();
-        for (compiler, flags) in COMPILERS.iter().filter(|(compiler, _)| present(compiler)) {
-            // The self-test's `main` prints, and is not part of the library.
-            for source in sources.iter().filter(|s| !text(s).ends_with("selftest_main.c")) {
-                let mut command = Command::new(compiler);
-                command.args(flags.split(' ')).args(STRICT.split(' ')).args([
-                    "-O1",
-                    "-ffp-contract=off",
-                    "-c",
-                ]);
-                command.args(&include).arg(source).arg("-o").arg(place.path("out.o"));
-                let output = command.output().unwrap();
-                let warnings = String::from_utf8_lossy(&output.stderr);
-                assert!(
-                    output.status.success(),
-                    "{name}, {compiler} {flags}, {}: {warnings}",
-                    source.display()
-                );
-            }
-        }
-        for compiler in ["gcc", "clang"].into_iter().filter(|compiler| present(compiler)) {
-            let program = place.path("selftest");
-            let mut command = Command::new(compiler);
-            command.args("-std=c99 -g -O1 -ffp-contract=off -fno-sanitize-recover=all".split(' '));
-            command.arg("-fsanitize=address,undefined").args(&include).args(&sources);
-            let built = command.arg("-lm").arg("-o").arg(&program).output().unwrap();
-            assert!(built.status.success(), "{name}: {}", String::from_utf8_lossy(&built.stderr));
-            let run = Command::new(&program).output().unwrap();
-            assert!(run.status.success(), "{name}, {compiler}: {}", String::from_utf8_lossy(&run.stdout));
-        }
-    }
+    networks().iter().enumerate().for_each(|(number, (_, path))| check_c(path, &format!("network-{number}")));
 }
