@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 
 use nablac::pipeline::{Form, Options, Stage, compile};
 use nablac::samples::{self, random};
+use nablac_graph::limits::Limits;
 use nablac_index::Array;
 
 #[path = "../../exporters/c/tests/toolchain/mod.rs"]
@@ -144,18 +145,23 @@ fn field(bytes: &mut Vec<u8>, id: u64, content: &[u8]) {
     bytes.extend(content);
 }
 
+/// Options for a Cortex-M4, up to a stage.
+pub fn options(after: Stage, limits: &Limits) -> Options {
+    Options {
+        dimensions: Default::default(),
+        limits: limits.clone(),
+        machine: nablac_machine::Machine::load("cortex-m4").unwrap(),
+        c: Default::default(),
+        after,
+    }
+}
+
 /// Compiles a network to C, that with every compiler at hand and every warning, and runs its self-test under sanitizers: its golden
 /// vectors are the interpreter's.
 pub fn check_c(path: &Path, test: &str) {
     let source = nablac::model::read(path, &Default::default()).unwrap().source;
-    let options = |after| Options {
-        dimensions: Default::default(),
-        limits: Default::default(),
-        machine: nablac_machine::Machine::load("cortex-m4").unwrap(),
-        c: Default::default(),
-        after,
-    };
-    let definition = compile(&source, &options(Stage::Define), &mut |_| {}).unwrap();
+    let limits = Limits::default();
+    let definition = compile(&source, &options(Stage::Define, &limits), &mut |_| {}).unwrap();
     let Form::Index(program) = &definition else { unreachable!() };
     let inputs = random(&samples::Port::inputs(program), 2, 1);
     let outputs = nablac::engine::interpret(&definition, &inputs).unwrap();
@@ -164,7 +170,8 @@ pub fn check_c(path: &Path, test: &str) {
         vectors: vectors.map(|(inputs, outputs)| nablac_c::Vector { inputs, outputs }).collect(),
         ..Default::default()
     };
-    let Form::C(_, folder) = compile(&source, &Options { c, ..options(Stage::C) }, &mut |_| {}).unwrap()
+    let Form::C(_, folder) =
+        compile(&source, &Options { c, ..options(Stage::C, &limits) }, &mut |_| {}).unwrap()
     else {
         unreachable!()
     };
