@@ -5,7 +5,13 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use nablac::pipeline::{Form, Options, Stage, compile};
+use nablac::samples::{self, random};
+use nablac_graph::limits::Limits;
 use nablac_index::Array;
+
+#[path = "../../exporters/c/tests/toolchain/mod.rs"]
+mod toolchain;
 
 /// What the program said.
 pub struct Outcome {
@@ -137,4 +143,40 @@ fn field(bytes: &mut Vec<u8>, id: u64, content: &[u8]) {
     varint(bytes, id << 3 | 2);
     varint(bytes, content.len() as u64);
     bytes.extend(content);
+}
+
+/// Options for a Cortex-M4, up to a stage.
+pub fn options(after: Stage, limits: &Limits) -> Options {
+    Options {
+        dimensions: Default::default(),
+        limits: limits.clone(),
+        machine: nablac_machine::Machine::load("cortex-m4").unwrap(),
+        c: Default::default(),
+        after,
+    }
+}
+
+/// Compiles a network to C, that with every compiler at hand and every warning, and runs its self-test under sanitizers: its golden
+/// vectors are the interpreter's.
+pub fn check_c(path: &Path, test: &str) {
+    let source = nablac::model::read(path, &Default::default()).unwrap().source;
+    let limits = Limits::default();
+    let definition = compile(&source, &options(Stage::Define, &limits), &mut |_| {}).unwrap();
+    let Form::Index(program) = &definition else { unreachable!() };
+    let inputs = random(&samples::Port::inputs(program), 2, 1);
+    let outputs = nablac::engine::interpret(&definition, &inputs).unwrap();
+    let vectors = inputs.into_iter().zip(outputs);
+    let c = nablac_c::Options {
+        vectors: vectors.map(|(inputs, outputs)| nablac_c::Vector { inputs, outputs }).collect(),
+        ..Default::default()
+    };
+    let Form::C(_, folder) =
+        compile(&source, &Options { c, ..options(Stage::C, &limits) }, &mut |_| {}).unwrap()
+    else {
+        unreachable!()
+    };
+    let work = toolchain::Work::new(test);
+    toolchain::compile_everywhere(&work, &folder, true);
+    let (passed, report) = toolchain::selftest(&work, &folder);
+    assert!(passed, "{}: {report}", path.display());
 }

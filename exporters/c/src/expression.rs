@@ -152,6 +152,11 @@ impl Writer<'_> {
 
     /// Booleans are 0 or 1. Compilers warn about `&&` beside a constant.
     fn logical(&mut self, operation: Binary, a: &Expr, b: &Expr) -> Result<Text, Error> {
+        let operation = match operation {
+            Binary::Min | Binary::Mul => Binary::And,
+            Binary::Max | Binary::Add => Binary::Or,
+            other => other,
+        };
         let constant = matches!(a, Expr::Literal(..)) || matches!(b, Expr::Literal(..));
         let (sign, level) = match operation {
             Binary::Xor => ("^", Level::Bits),

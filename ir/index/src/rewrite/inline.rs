@@ -48,18 +48,22 @@ fn reads_reduction(program: &Program, statement: &Statement) -> bool {
 /// Inlines every producer that `choose` agrees to, one after the other, into all reads that can take it.
 fn inline(program: Program, choose: &dyn Fn(&Program, TensorId, &Statement) -> bool) -> Program {
     let mut program = program;
+    let movable = Movable::new(&program);
     for position in 0..program.steps.len() {
         let Step::Statement(producer) = &program.steps[position] else { continue };
         let id = producer.out;
-        if !is_function(&program, producer) || !choose(&program, id, producer) {
+        if !movable.is_function(&program, producer) || !choose(&program, id, producer) {
             continue;
         }
         let producer = producer.clone();
-        let shapes = program.clone();
         let steps = std::mem::take(&mut program.steps);
+        let reads = |statement: &Statement| statement.accesses().iter().any(|a| a.tensor == id);
         program.steps = map_statements(steps, 0, &mut |_, statement| {
+            if !reads(&statement) {
+                return statement;
+            }
             let body = statement.body.rewrite(&mut |node| match node {
-                Expr::Read(access) if access.tensor == id => replace(&shapes, &producer, access),
+                Expr::Read(access) if access.tensor == id => replace(&program, &producer, access),
                 other => other,
             });
             Statement { body, ..statement }
@@ -68,46 +72,56 @@ fn inline(program: Program, choose: &dyn Fn(&Program, TensorId, &Statement) -> b
     program
 }
 
-/// Whether a statement alone defines a local tensor, at plain and distinct loops.
-fn is_function(program: &Program, statement: &Statement) -> bool {
-    let plain = statement.at.iter().enumerate().all(|(d, index)| match index.as_loop() {
-        Some(id) => !statement.at[..d].contains(index) && (id.0 as usize) < statement.loops.len(),
-        None => index.as_constant() == Some(0) && program.shape(statement.out)[d] == 1,
-    });
-    let writers = program.statements().iter().filter(|s| s.out == statement.out).count();
-    let carried = program.steps.iter().any(|step| match step {
-        Step::Repeat(repeat) => repeat.carried.iter().any(|c| [c.state, c.next].contains(&statement.out)),
-        _ => false,
-    });
-    statement.reduce == Reduce::Set
-        && plain
-        && writers == 1
-        && !carried
-        && program.tensor(statement.out).role == Role::Local
-        && !reads_state(program, statement)
+/// What inlining does not change: which tensors are written once, and which change in time.
+struct Movable {
+    writes: Vec<usize>,
+    /// Carried by a repetition: what reads a state, or is the next value of one, stays where it is.
+    state: Vec<bool>,
+    next: Vec<bool>,
 }
 
-/// A state that a repetition carries changes in time: what reads it stays where it is.
-fn reads_state(program: &Program, statement: &Statement) -> bool {
-    let reads = statement.reads();
-    let mut found = false;
-    visit_states(&program.steps, &mut |id| found |= reads.contains(&id));
-    found
-}
+impl Movable {
+    fn new(program: &Program) -> Movable {
+        let none = vec![false; program.tensors.len()];
+        let mut movable = Movable { writes: vec![0; program.tensors.len()], state: none.clone(), next: none };
+        program.visit_statements(&mut |_, statement| movable.writes[statement.out.0 as usize] += 1);
+        movable.carried(&program.steps);
+        movable
+    }
 
-fn visit_states(steps: &[Step], f: &mut dyn FnMut(TensorId)) {
-    for step in steps {
-        match step {
-            Step::Statement(_) => {}
-            Step::Repeat(repeat) => {
-                repeat.carried.iter().for_each(|c| f(c.state));
-                visit_states(&repeat.body, f);
-            }
-            Step::Branch(branch) => {
-                visit_states(&branch.then, f);
-                visit_states(&branch.otherwise, f);
+    fn carried(&mut self, steps: &[Step]) {
+        for step in steps {
+            match step {
+                Step::Statement(_) => {}
+                Step::Repeat(repeat) => {
+                    for carry in &repeat.carried {
+                        self.state[carry.state.0 as usize] = true;
+                        self.next[carry.next.0 as usize] = true;
+                    }
+                    self.carried(&repeat.body);
+                }
+                Step::Branch(branch) => {
+                    self.carried(&branch.then);
+                    self.carried(&branch.otherwise);
+                }
             }
         }
+    }
+
+    /// Whether a statement alone defines a local tensor, at plain and distinct loops.
+    fn is_function(&self, program: &Program, statement: &Statement) -> bool {
+        let plain = statement.at.iter().enumerate().all(|(d, index)| match index.as_loop() {
+            Some(id) => !statement.at[..d].contains(index) && (id.0 as usize) < statement.loops.len(),
+            None => index.as_constant() == Some(0) && program.shape(statement.out)[d] == 1,
+        });
+        let out = statement.out.0 as usize;
+        statement.reduce == Reduce::Set
+            && plain
+            && self.writes[out] == 1
+            && !self.state[out]
+            && !self.next[out]
+            && program.tensor(statement.out).role == Role::Local
+            && !statement.reads().iter().any(|id| self.state[id.0 as usize])
     }
 }
 

@@ -68,17 +68,17 @@ fn visit(program: &Program, steps: &[Step], time: &mut i64, touch: &mut dyn FnMu
     }
 }
 
-/// The kernel that runs at `time`, if it is not inside of a repetition or a branch.
-pub(super) fn kernel_at(program: &Program, time: i64) -> Option<&Kernel> {
-    let mut now = 0;
+/// The kernel that runs at each time, where it is not inside of a repetition or a branch.
+pub(super) fn kernels(program: &Program) -> Vec<Option<&Kernel>> {
+    let mut kernels = vec![];
     for step in &program.steps {
-        let begin = now;
+        let mut now = kernels.len() as i64;
         visit(program, std::slice::from_ref(step), &mut now, &mut |_, _, _| {});
-        if let Step::Kernel(kernel) = step
-            && begin == time
-        {
-            return Some(kernel);
-        }
+        kernels.push(match step {
+            Step::Kernel(kernel) => Some(kernel),
+            _ => None,
+        });
+        kernels.resize(now as usize, None);
     }
-    None
+    kernels
 }

@@ -52,100 +52,109 @@ fn orders(program: &Program, lifetimes: &[Lifetime], planned: &[TensorId]) -> Ve
     ]
 }
 
-/// What two buffers must keep to.
+/// What a buffer must keep to towards another one that is alive at the same time.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Relation {
-    /// Never alive at once.
-    Free,
-    /// Alive at once: no common byte.
+    /// No common byte.
     Disjoint,
     /// The first is written as the second dies: the first begins at least this many bytes before the second, or
     /// they have no common byte.
     Trails(i64),
 }
 
-/// The relations of all pairs.
+/// A buffer that is alive at the same time as another one.
+struct Neighbour {
+    id: TensorId,
+    /// What the one must keep to towards this neighbour.
+    forth: Relation,
+    /// What this neighbour must keep to towards the one.
+    back: Relation,
+}
+
+/// The neighbours of every buffer.
 struct Conflicts {
-    relations: Vec<Vec<Relation>>,
+    neighbours: Vec<Vec<Neighbour>>,
 }
 
 impl Conflicts {
     fn new(program: &Program, lifetimes: &[Lifetime], planned: &[TensorId]) -> Conflicts {
-        let mut relations = vec![vec![Relation::Free; program.buffers.len()]; program.buffers.len()];
-        for &a in planned {
-            for &b in planned.iter().filter(|b| **b != a) {
-                let (la, lb) = (lifetimes[a.0 as usize], lifetimes[b.0 as usize]);
-                if la.first > lb.last || lb.first > la.last {
-                    continue;
+        let kernels = lifetime::kernels(program);
+        let lifetime = |id: TensorId| lifetimes[id.0 as usize];
+        // `a` is written as `b` dies.
+        let relation = |a: TensorId, b: TensorId| {
+            // C takes objects of two types to be distinct, and so may a compiler reorder what is done to them.
+            let alike = program.buffer(a).dtype == program.buffer(b).dtype;
+            let meet = lifetime(b).last == lifetime(a).first && lifetime(b).first < lifetime(a).first;
+            let kernel = usize::try_from(lifetime(a).first).ok().and_then(|time| *kernels.get(time)?);
+            match kernel.filter(|_| alike && meet) {
+                Some(kernel) => {
+                    distance::distance(program, kernel, b, a).map_or(Relation::Disjoint, Relation::Trails)
                 }
-                // C takes objects of two types to be distinct, and so may a compiler reorder what is done to them.
-                let alike = program.buffer(a).dtype == program.buffer(b).dtype;
-                relations[a.0 as usize][b.0 as usize] =
-                    match alike && lb.last == la.first && lb.first < la.first {
-                        true => lifetime::kernel_at(program, la.first)
-                            .and_then(|kernel| distance::distance(program, kernel, b, a))
-                            .map_or(Relation::Disjoint, Relation::Trails),
-                        false => Relation::Disjoint,
-                    };
+                None => Relation::Disjoint,
             }
+        };
+        let mut neighbours: Vec<Vec<Neighbour>> = program.buffers.iter().map(|_| vec![]).collect();
+        let mut order = planned.to_vec();
+        order.sort_by_key(|id| lifetime(*id).first);
+        let mut alive: Vec<TensorId> = vec![];
+        for a in order {
+            alive.retain(|b| lifetime(*b).last >= lifetime(a).first);
+            for &b in &alive {
+                let (forth, back) = (relation(a, b), relation(b, a));
+                neighbours[a.0 as usize].push(Neighbour { id: b, forth, back });
+                neighbours[b.0 as usize].push(Neighbour { id: a, forth: back, back: forth });
+            }
+            alive.push(a);
         }
-        Conflicts { relations }
+        Conflicts { neighbours }
     }
 
     /// Places buffers in `order`; gives the arena's size and the offsets.
     fn place(&self, program: &Program, order: &[TensorId]) -> (usize, Vec<(TensorId, usize)>) {
-        let mut placed: Vec<(TensorId, usize)> = vec![];
+        let mut offsets: Vec<Option<usize>> = vec![None; program.buffers.len()];
         for &id in order {
-            let offset = self.lowest(program, id, &placed);
-            placed.push((id, offset));
+            offsets[id.0 as usize] = Some(self.lowest(program, id, &offsets));
         }
+        let placed: Vec<(TensorId, usize)> =
+            order.iter().filter_map(|id| Some((*id, offsets[id.0 as usize]?))).collect();
         let size = placed.iter().map(|(id, offset)| offset + program.buffer(*id).bytes()).max().unwrap_or(0);
         (size, placed)
     }
 
-    fn lowest(&self, program: &Program, id: TensorId, placed: &[(TensorId, usize)]) -> usize {
-        let buffer = program.buffer(id);
-        let unit = buffer.dtype.bytes() as i64;
+    /// The lowest place for a buffer that suits its neighbours which have theirs.
+    fn lowest(&self, program: &Program, id: TensorId, offsets: &[Option<usize>]) -> usize {
+        let (bytes, unit) = (program.buffer(id).bytes() as i64, program.buffer(id).dtype.bytes() as i64);
         let align = |offset: i64| (offset.max(0) + unit - 1) / unit * unit;
+        let placed: Vec<(&Neighbour, i64, i64)> = self.neighbours[id.0 as usize]
+            .iter()
+            .filter_map(|n| Some((n, offsets[n.id.0 as usize]? as i64, program.buffer(n.id).bytes() as i64)))
+            .collect();
         let mut candidates = vec![0];
-        for &(other, offset) in placed {
-            let end = (offset + program.buffer(other).bytes()) as i64;
-            candidates.push(align(end));
-            // `id` dies as `other` is written: it may begin this far behind.
-            if let Relation::Trails(distance) = self.relations[other.0 as usize][id.0 as usize] {
-                candidates.push(align(offset as i64 + distance));
+        for &(neighbour, begin, length) in &placed {
+            candidates.push(align(begin + length));
+            if let Relation::Trails(distance) = neighbour.back {
+                candidates.push(align(begin + distance));
             }
-            // `id` is written as `other` dies: it may begin this far before, and lower.
-            if let Relation::Trails(distance) = self.relations[id.0 as usize][other.0 as usize] {
-                let highest = offset as i64 - distance;
+            if let Relation::Trails(distance) = neighbour.forth {
+                let highest = begin - distance;
                 candidates.extend((highest >= 0).then(|| highest - highest % unit));
             }
         }
         candidates.sort_unstable();
-        let fits = |offset: &i64| {
-            placed.iter().all(|&(other, at)| self.compatible(program, (id, *offset), (other, at as i64)))
+        let suits = |&offset: &i64| {
+            placed.iter().all(|&(neighbour, begin, length)| {
+                let disjoint = offset + bytes <= begin || begin + length <= offset;
+                disjoint || neighbour.forth.allows(offset, begin) || neighbour.back.allows(begin, offset)
+            })
         };
-        candidates.into_iter().find(fits).unwrap_or(0) as usize
+        candidates.into_iter().find(suits).unwrap_or(0) as usize
     }
+}
 
-    fn compatible(&self, program: &Program, (a, at_a): (TensorId, i64), (b, at_b): (TensorId, i64)) -> bool {
-        let bytes = |id: TensorId| program.buffer(id).bytes() as i64;
-        let disjoint = at_a + bytes(a) <= at_b || at_b + bytes(b) <= at_a;
-        let holds = |relation: Relation, first: i64, second: i64| match relation {
-            Relation::Free => true,
-            Relation::Disjoint => false,
-            Relation::Trails(distance) => first + distance <= second,
-        };
-        let [ab, ba] =
-            [self.relations[a.0 as usize][b.0 as usize], self.relations[b.0 as usize][a.0 as usize]];
-        // Only one of the two can trail the other; the other relation of the pair is then `Disjoint` by lifetime alone.
-        disjoint
-            || match (ab, ba) {
-                (Relation::Free, Relation::Free) => true,
-                (Relation::Trails(_), _) => holds(ab, at_a, at_b),
-                (_, Relation::Trails(_)) => holds(ba, at_b, at_a),
-                _ => false,
-            }
+impl Relation {
+    /// Whether buffers that begin at these bytes may have bytes in common.
+    fn allows(self, first: i64, second: i64) -> bool {
+        matches!(self, Relation::Trails(distance) if first + distance <= second)
     }
 }
 
