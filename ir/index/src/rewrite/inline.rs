@@ -10,6 +10,10 @@ use crate::program::{LoopId, Program, Reduce, Role, Statement, Step, TensorId};
 
 use super::map_statements;
 
+/// The largest body that is inlined, in nodes: a long chain of maps is computed in pieces, and an expression stays one that a C
+/// compiler and a reader can take in.
+const INLINED_NODES: usize = 64;
+
 /// Inlines every tensor whose definition is one read, or no read at all.
 pub fn inline_views(program: Program) -> Program {
     inline(program, &|_, _, producer| {
@@ -52,7 +56,12 @@ fn inline(program: Program, choose: &dyn Fn(&Program, TensorId, &Statement) -> b
     for position in 0..program.steps.len() {
         let Step::Statement(producer) = &program.steps[position] else { continue };
         let id = producer.out;
-        if !movable.is_function(&program, producer) || !choose(&program, id, producer) {
+        let mut nodes = 0;
+        producer.body.visit(&mut |_| nodes += 1);
+        if nodes > INLINED_NODES
+            || !movable.is_function(&program, producer)
+            || !choose(&program, id, producer)
+        {
             continue;
         }
         let producer = producer.clone();
