@@ -88,10 +88,14 @@ fn at_least_one(text: &str) -> std::result::Result<usize, String> {
     if count > 0 { Ok(count) } else { Err("it must be at least 1".into()) }
 }
 
-/// A factor that is not negative.
+/// A finite factor that is not negative.
 pub fn factor(text: &str) -> std::result::Result<f64, String> {
     let factor: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
-    if factor >= 0.0 { Ok(factor) } else { Err("it must not be negative".into()) }
+    if factor >= 0.0 && factor.is_finite() {
+        Ok(factor)
+    } else {
+        Err("it must be finite, and not negative".into())
+    }
 }
 
 impl ModelArguments {
