@@ -10,6 +10,10 @@ use crate::program::{LoopId, Program, Reduce, Role, Statement, Step, TensorId};
 
 use super::map_statements;
 
+/// The largest body that inlining a map may make, in operations and operands: a line that a person would still read. It also keeps
+/// the depth of expressions, and with it the stack of every walk over them, independent of the model.
+const LARGEST: usize = 256;
+
 /// Inlines every tensor whose definition is one read, or no read at all.
 pub fn inline_views(program: Program) -> Program {
     inline(program, &|_, _, producer| {
@@ -30,7 +34,13 @@ pub fn inline_maps(program: Program) -> Program {
         let once = reader.accesses().iter().filter(|a| a.tensor == id).count() == 1
             && program.read_counts()[id.0 as usize] == 1;
         let points = |s: &Statement| s.loops.iter().map(|l| l.extent).product::<usize>();
-        once && points(reader) <= points(producer)
+        let size = |s: &Statement| {
+            let mut nodes = 0;
+            s.body.visit(&mut |_| nodes += 1);
+            nodes
+        };
+        once && size(reader) + size(producer) <= LARGEST
+            && points(reader) <= points(producer)
             && top_level(program, reader)
             && !(reader.reduce != Reduce::Set && reads_reduction(program, producer))
     })
