@@ -29,22 +29,21 @@ pub struct ModelArguments {
 
 /// Bounds on what a model may ask for: they protect whoever opens a stranger's file.
 #[derive(Args)]
-#[command(next_help_heading = "Limits")]
 struct LimitArguments {
     /// Bytes in the model's files.
-    #[arg(long, value_name = "SIZE", value_parser = size, hide_short_help = true)]
+    #[arg(long, help_heading = "Limits", value_name = "SIZE", value_parser = size, hide_short_help = true)]
     limit_file_bytes: Option<u64>,
     /// Nodes, those of subgraphs and functions included.
-    #[arg(long, value_name = "N", hide_short_help = true)]
+    #[arg(long, help_heading = "Limits", value_name = "N", hide_short_help = true)]
     limit_nodes: Option<u64>,
     /// Axes of one tensor.
-    #[arg(long, value_name = "N", hide_short_help = true)]
+    #[arg(long, help_heading = "Limits", value_name = "N", hide_short_help = true)]
     limit_rank: Option<u64>,
     /// Elements of one tensor.
-    #[arg(long, value_name = "N", hide_short_help = true)]
+    #[arg(long, help_heading = "Limits", value_name = "N", hide_short_help = true)]
     limit_elements: Option<u64>,
     /// Levels of graphs within graphs.
-    #[arg(long, value_name = "N", hide_short_help = true)]
+    #[arg(long, help_heading = "Limits", value_name = "N", hide_short_help = true)]
     limit_nesting: Option<u64>,
 }
 
@@ -153,17 +152,16 @@ pub struct Network {
 
 /// What the model is run on.
 #[derive(Args)]
-#[command(next_help_heading = "Samples")]
 pub struct SampleArguments {
     /// An .npz file with one array per input, under its name. An array that has more along the first axis than the input is
     /// several samples, which run one by one: ten samples of an input [1, 8, 8] are an array [10, 8, 8].
-    #[arg(long, value_name = "IN.npz", conflicts_with = "random")]
+    #[arg(long, help_heading = "Samples", value_name = "IN.npz", conflicts_with = "random")]
     pub inputs: Option<PathBuf>,
     /// Run on random inputs made from this seed: floats in -1…1, 8-bit integers of any value, wider ones 0 or 1. [default: 0]
-    #[arg(long, value_name = "SEED")]
+    #[arg(long, help_heading = "Samples", value_name = "SEED")]
     pub random: Option<u64>,
     /// How many random samples.
-    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "inputs")]
+    #[arg(long, help_heading = "Samples", value_name = "N", default_value_t = 1, conflicts_with = "inputs")]
     pub samples: usize,
 }
 

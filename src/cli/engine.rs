@@ -16,16 +16,15 @@ use super::text;
 
 /// What runs the model.
 #[derive(Args)]
-#[command(next_help_heading = "Engine")]
 pub struct EngineArguments {
     /// Run the generated C on this target; see `nablac targets`. Without it the interpreter runs the model.
-    #[arg(long, value_name = "TARGET")]
+    #[arg(long, help_heading = "Engine", value_name = "TARGET")]
     pub target: Option<String>,
     /// What runs the model: the interpreter, or the generated C. [default: c with --target, else interp]
-    #[arg(long, value_enum)]
+    #[arg(long, help_heading = "Engine", value_enum)]
     engine: Option<Engine>,
     /// The stage whose result the interpreter runs; see `nablac show --help`. [default: simplify]
-    #[arg(long, value_name = "STAGE", value_parser = stage)]
+    #[arg(long, help_heading = "Engine", value_name = "STAGE", value_parser = stage)]
     after: Option<Stage>,
     #[command(flatten)]
     pub build: BuildArguments,
@@ -35,13 +34,13 @@ pub struct EngineArguments {
 #[derive(Args)]
 pub struct BuildArguments {
     /// What the C compiler optimizes for.
-    #[arg(long, value_enum, default_value = "time")]
+    #[arg(long, help_heading = "Engine", value_enum, default_value = "time")]
     optimize: Goal,
     /// Build with the address and undefined-behaviour sanitizers; on the host.
-    #[arg(long)]
+    #[arg(long, help_heading = "Engine")]
     sanitize: bool,
     /// End a compiler or a program that takes longer.
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    #[arg(long, help_heading = "Engine", value_name = "SECONDS", default_value_t = 600)]
     timeout: u64,
 }
 
