@@ -95,6 +95,10 @@ message says which one and why; `nablac COMMAND --help` says what it takes."
 "`compile` replaces its output folder as a whole. To protect your files it replaces only an empty folder or one that it
 wrote itself, which it knows by the folder's metadata.json. Name another folder, or say `--force`."
 
+    CommandLine "E0207" "the command line is not understood"
+"A command or an option is misspelt, is missing, or has a value that it does not take. The message says which;
+`nablac COMMAND --help` says what there is."
+
     Operator "E0301" "an operator, or a use of it, is not supported"
 "The message names each such node and why, all of them at once. `nablac ops` lists the operators with every framework's
 name for them. Often an exporter's option or a model simplifier replaces the operator by others."

@@ -126,6 +126,41 @@ fn limits_have_flags() {
 }
 
 #[test]
+fn a_wrong_command_line_is_told_as_json_too() {
+    for arguments in
+        [&["compile"][..], &["frob"], &["check", DIGITS, "--nonsense"], &["run", DIGITS, "--random", "x"]]
+    {
+        let outcome = nablac(&[arguments, &["--json"]].concat());
+        assert_eq!((outcome.code, &outcome.json()["error"]["code"]), (2, &"E0207".into()), "{arguments:?}");
+        assert!(outcome.stderr.starts_with("error: "), "{}", outcome.stderr);
+        let plain = nablac(arguments);
+        assert_eq!((plain.code, plain.stdout.as_str()), (2, ""));
+    }
+    assert!(succeeds(&["compile", "--help", "--json"]).stdout.contains("Usage: nablac compile"));
+}
+
+#[test]
+fn comparing_no_sample_is_refused() {
+    for command in ["verify", "run", "bench"] {
+        let outcome = nablac(&[command, DIGITS, "--samples", "0"]);
+        assert_eq!(outcome.code, 2, "{}", outcome.stdout);
+        assert!(outcome.stderr.contains("at least 1"), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn options_stand_under_their_own_heading() {
+    for (command, option) in
+        [("check", "--target"), ("compile", "--out"), ("verify", "--reference"), ("bench", "--ram")]
+    {
+        let help = succeeds(&[command, "--help"]).stdout;
+        let (own, grouped) = help.split_once("\nLimits:").unwrap();
+        assert!(own.contains(&format!("      {option} ")), "{help}");
+        assert!(grouped.contains("--limit-rank") && !grouped.contains(&format!("      {option} ")), "{help}");
+    }
+}
+
+#[test]
 fn verify_compares_with_the_reference() {
     let arguments = ["verify", DIGITS, "--inputs", INPUTS, "--reference", OUTPUTS];
     let json = succeeds(&[&arguments[..], &["--json"]].concat()).json();

@@ -82,6 +82,12 @@ pub fn stage(name: &str) -> std::result::Result<Stage, String> {
     Stage::from_name(name).ok_or(format!("the stages are {}", names.join(", ")))
 }
 
+/// A count of what there must be some of.
+fn at_least_one(text: &str) -> std::result::Result<usize, String> {
+    let count: usize = text.parse().map_err(|_| format!("`{text}` is no number"))?;
+    if count > 0 { Ok(count) } else { Err("it must be at least 1".into()) }
+}
+
 /// A factor that is not negative.
 pub fn factor(text: &str) -> std::result::Result<f64, String> {
     let factor: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
@@ -161,7 +167,7 @@ pub struct SampleArguments {
     #[arg(long, help_heading = "Samples", value_name = "SEED")]
     pub random: Option<u64>,
     /// How many random samples.
-    #[arg(long, help_heading = "Samples", value_name = "N", default_value_t = 1, conflicts_with = "inputs")]
+    #[arg(long, help_heading = "Samples", value_name = "N", default_value_t = 1, value_parser = at_least_one, conflicts_with = "inputs")]
     pub samples: usize,
 }
 

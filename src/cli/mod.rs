@@ -91,8 +91,8 @@ impl Answer {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let arguments = CommandLine::parse();
     let name = command_name();
+    let arguments = CommandLine::try_parse().unwrap_or_else(|error| refuse(&name, &error));
     let talk = Talk::new(arguments.quiet);
     report::install();
     install_panic_hook();
@@ -118,6 +118,17 @@ pub fn main() -> ExitCode {
             ExitCode::from(code)
         }
     }
+}
+
+/// Ends the program over a command line that is not understood, or that asks for help: text as clap writes it, and
+/// with `--json` the error as an object too.
+fn refuse(name: &str, error: &clap::Error) -> ! {
+    if error.use_stderr() && std::env::args().any(|argument| argument == "--json") {
+        let text = error.to_string();
+        let message = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+        print(&json_text(name, None, Some(&*Failure::new(Code::CommandLine, message.trim()))));
+    }
+    error.exit()
 }
 
 fn run(command: Command, talk: &Talk) -> Result<Answer> {

@@ -75,20 +75,10 @@ fn entry_of(node: &SourceNode) -> Option<&'static Entry> {
     entries().find(fits)
 }
 
-/// Adds an error for every node that no operator's file spells, also in subgraphs.
+/// Adds an error for every node that no operator's file spells or that computes with quantized values, also in subgraphs.
 fn find_unknown(model: &SourceModel, unknown: &mut Vec<Error>) {
     for node in &model.nodes {
-        if entry_of(node).is_none() {
-            let known = entries()
-                .flat_map(|e| e.spellings)
-                .find(|s| s.framework == node.framework && s.name == node.operator);
-            let reason = match known {
-                Some(s) => format!(
-                    "version {} is older than {}, the first supported one: convert the model",
-                    node.version, s.since
-                ),
-                None => "the operator is not supported; `nablac ops` lists those that are".into(),
-            };
+        if let Some(reason) = unknown_operator(node).or_else(|| quantized_arithmetic(model, node)) {
             unknown.push(Error::Unsupported {
                 node: node.name.clone(),
                 operator: node.operator.clone(),
@@ -101,6 +91,35 @@ fn find_unknown(model: &SourceModel, unknown: &mut Vec<Error>) {
             }
         }
     }
+}
+
+fn unknown_operator(node: &SourceNode) -> Option<String> {
+    if entry_of(node).is_some() {
+        return None;
+    }
+    let known = entries()
+        .flat_map(|e| e.spellings)
+        .find(|s| s.framework == node.framework && s.name == node.operator);
+    Some(match known {
+        Some(s) => format!(
+            "version {} is older than {}, the first supported one: convert the model",
+            node.version, s.since
+        ),
+        None => "the operator is not supported; `nablac ops` lists those that are".into(),
+    })
+}
+
+/// Integers that stand for reals may be weights, which become reals. What nodes compute would be taken for plain integers.
+fn quantized_arithmetic(model: &SourceModel, node: &SourceNode) -> Option<String> {
+    let quantized = |name: &&String| {
+        let scaled = model.quantization.get(*name).is_some_and(|q| !q.scales.is_empty());
+        let real = model.dtypes.get(*name).is_some_and(|dtype| dtype.is_float());
+        scaled && !real && !model.constants.contains_key(*name)
+    };
+    let name = node.inputs.iter().chain(&node.outputs).find(quantized)?;
+    Some(format!(
+        "`{name}` holds quantized values, which are not supported: convert the model with float activations"
+    ))
 }
 
 fn input_type(input: &SourceTensor, options: &Options) -> Result<(DType, Vec<usize>), Error> {

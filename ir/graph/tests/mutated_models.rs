@@ -4,11 +4,16 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use nablac_graph::import::Options;
 use nablac_graph::limits::Limits;
+use nablac_graph::source::{
+    Framework, SourceAttribute, SourceDim, SourceModel, SourceNode, SourceQuantization, SourceTensor,
+};
 use nablac_graph::{Error, define, fold_constants, import, verify};
+use nablac_index::{Array, DType, Value};
 use serde_json::{Value as Json, json};
 
 #[path = "support/model.rs"]
@@ -108,4 +113,83 @@ fn mutated_models_are_imported_or_refused() {
         }
     }
     assert!(accepted > 500 && refused > 500, "{accepted} accepted, {refused} refused");
+}
+
+/// A TFLite model with an input of four elements of type `dtype`, and the nodes given by operator, inputs and output.
+fn tflite(dtype: DType, nodes: &[(&str, &[&str], &str)]) -> SourceModel {
+    let shape = [1, 2, 2, 1].map(SourceDim::Fixed).to_vec();
+    let node = |(operator, inputs, output): &(&str, &[&str], &str)| SourceNode {
+        name: format!("{operator}_{output}"),
+        framework: Framework::Tflite,
+        operator: operator.to_string(),
+        version: 1,
+        inputs: inputs.iter().map(|name| name.to_string()).collect(),
+        outputs: vec![output.to_string()],
+        attributes: BTreeMap::from_iter(
+            ["filter_height", "filter_width", "stride_h", "stride_w"]
+                .map(|name| (name.to_string(), SourceAttribute::Int(1))),
+        ),
+    };
+    let nodes: Vec<SourceNode> = nodes.iter().map(node).collect();
+    let tensor =
+        |name: &str| SourceTensor { name: name.into(), dtype: Some(dtype), shape: Some(shape.clone()) };
+    SourceModel {
+        inputs: vec![tensor("x")],
+        outputs: nodes.last().map(|node| tensor(&node.outputs[0])).into_iter().collect(),
+        nodes,
+        ..SourceModel::default()
+    }
+}
+
+#[test]
+fn every_node_that_computes_with_quantized_values_is_named() {
+    let nodes: [(&str, &[&str], &str); 3] =
+        [("ADD", &["x", "x"], "y"), ("ADD", &["y", "w"], "z"), ("RELU", &["z"], "r")];
+    let mut model = tflite(DType::I8, &nodes);
+    let weights = Array::from_values(DType::I8, &[1, 2, 2, 1], [1, 2, 3, 4].map(Value::Int));
+    model.constants.insert("w".into(), weights);
+    let scale = SourceQuantization { scales: vec![0.5], zero_points: vec![3], axis: 0 };
+    for name in ["x", "y", "z", "w"] {
+        model.dtypes.insert(name.into(), DType::I8);
+        model.quantization.insert(name.into(), scale.clone());
+    }
+    let error = import(&model, &Options::default()).unwrap_err();
+    assert!(error.is_unsupported(), "{error}");
+    for named in ["`ADD_y` (ADD): `x` holds quantized", "`ADD_z` (ADD): `y`", "`RELU_r` (RELU): `z`"] {
+        assert!(error.to_string().contains(named), "{error}");
+    }
+    // Weights alone may be quantized: they become reals.
+    let mut model = tflite(DType::F32, &nodes);
+    let weights = Array::from_values(DType::I8, &[1, 2, 2, 1], [1, 2, 3, 4].map(Value::Int));
+    model.constants.insert("w".into(), weights);
+    model.quantization.insert("w".into(), scale);
+    import(&model, &Options::default()).unwrap();
+}
+
+#[test]
+fn unpacking_makes_as_many_values_as_the_node_names() {
+    let mut model = tflite(DType::F32, &[("UNPACK", &["x"], "y")]);
+    let unpacked =
+        |model: &SourceModel| import(model, &Options::default()).map_err(|error| error.to_string());
+    assert!(unpacked(&model).is_ok()); // the first axis has one element
+    model.inputs[0].shape = Some(vec![SourceDim::Fixed(1 << 30), SourceDim::Fixed(2)]);
+    assert!(unpacked(&model).unwrap_err().contains("1 outputs, but axis 0 has 1073741824"));
+}
+
+#[test]
+fn windows_over_booleans_are_refused() {
+    let error =
+        import(&tflite(DType::Bool, &[("MAX_POOL_2D", &["x"], "y")]), &Options::default()).unwrap_err();
+    assert!(matches!(error, Error::Malformed { .. }), "{error}");
+}
+
+#[test]
+fn means_of_booleans_are_refused() {
+    let error =
+        import(&tflite(DType::Bool, &[("AVERAGE_POOL_2D", &["x"], "y")]), &Options::default()).unwrap_err();
+    assert!(matches!(error, Error::Malformed { .. }), "{error}");
+    let mut model = tflite(DType::Bool, &[("MEAN", &["x", "axes"], "y")]);
+    model.constants.insert("axes".into(), Array::from_values(DType::I32, &[1], [Value::Int(1)]));
+    let error = import(&model, &Options::default()).unwrap_err();
+    assert!(matches!(error, Error::Malformed { .. }), "{error}");
 }

@@ -84,6 +84,20 @@ fn channels_in_groups_are_written_once_each() {
 }
 
 #[test]
+fn long_dimensions_are_proven_without_counting() {
+    let check = |steps: &str| {
+        let text = format!("program p {{ output y: f32[2, 2000000000] {steps} }}");
+        verify(&parse(&text).unwrap()).map_err(|error| error.to_string())
+    };
+    assert_eq!(check("y[i, j] = 1.0 for i:2 j:2000000000"), Ok(()));
+    assert_eq!(check("y[i, 1999999999 - 2j - k] = 1.0 for i:2 j:1000000000 k:2"), Ok(()));
+    assert_eq!(check("y[0, j] = 1.0 for j:2000000000 y[1, 4j + k] = 1.0 for j:500000000 k:4"), Ok(()));
+    assert!(check("y[i, j] = 1.0 for i:2 j:1999999999").unwrap_err().contains("3999999998 of 4000000000"));
+    let twice = check("y[i, j] = 1.0 for i:2 j:1000000001 y[i, j + 1000000000] = 1.0 for i:2 j:1000000000");
+    assert!(twice.unwrap_err().contains("two statements write the same element"));
+}
+
+#[test]
 fn broken_rules_are_named() {
     let cases = [
         ("y[i] = x[i + 1] for i:3", "index 0 of `x` runs over 1..=3, outside 0..3"),

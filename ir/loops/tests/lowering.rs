@@ -34,3 +34,15 @@ fn lowering_and_planning_keep_values() {
         }
     }
 }
+
+#[test]
+fn loops_over_nothing_are_not_run_to_plan_memory() {
+    for [n, m] in [[2_000_000_000, 0], [0, 2_000_000_000]] {
+        let text = format!(
+            "program p {{ input x: f32[{n}, {m}] output y: f32[{n}, {m}] y[i, j] = x[i, j] * 2.0 for i:{n} j:{m} }}"
+        );
+        let program = nablac_index::parse(&text).unwrap();
+        let nests = plan(lower(&program, Capacity { float_registers: 16 }));
+        assert_eq!(verify(&nests), Ok(()));
+    }
+}

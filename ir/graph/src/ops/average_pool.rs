@@ -39,6 +39,7 @@ impl Operation for AveragePool {
 
     fn define(&self, definition: &mut Definition) -> Result<(), Error> {
         let sweep = self.pool.sweep(definition)?;
+        definition.require(sweep.dtype != DType::Bool, || "booleans have no mean".into())?;
         let window = &self.pool.window;
         for (d, &kernel) in self.pool.kernel.iter().enumerate() {
             let [before, after] = window.padding[d];

@@ -53,6 +53,7 @@ impl Operation for MaxPool {
 
     fn define(&self, definition: &mut Definition) -> Result<(), Error> {
         let sweep = self.pool.sweep(definition)?;
+        definition.require(sweep.dtype != DType::Bool, || "booleans have no largest value".into())?;
         let y = self.pool.reduce(definition, &sweep, "", Reduce::Max);
         definition.output(y);
         let shape = definition.shape(sweep.x);

@@ -89,6 +89,7 @@ impl Reduction {
             definition.output(y);
             return Ok(());
         };
+        definition.require(dtype != DType::Bool, || "its operand is boolean, not a number".into())?;
         let total = split.emit(definition.builder, "sum", dtype, reduce, |at| Expr::read(x, at));
         let count: usize = split.over.iter().map(|l| l.1).product();
         let y = definition.builder.local("", dtype, &out);

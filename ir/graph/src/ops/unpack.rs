@@ -14,6 +14,10 @@ pub(super) fn import(node: &mut Reader) -> Result<Vec<ValueId>, Error> {
     let mut shape = node.shape(x);
     let axis = node.axis(node.int("axis", 0)?, shape.len())?;
     let extent = shape.remove(axis);
+    if node.output_count() != extent {
+        let count = node.output_count();
+        return Err(node.malformed(format!("it has {count} outputs, but axis {axis} has {extent} elements")));
+    }
     let parts = parts(node, x, axis, &vec![1; extent])?;
     parts.into_iter().map(|part| reshape(node, part, &shape)).collect()
 }

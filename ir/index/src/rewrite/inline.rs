@@ -10,9 +10,9 @@ use crate::program::{LoopId, Program, Reduce, Role, Statement, Step, TensorId};
 
 use super::map_statements;
 
-/// The largest body that inlining a map may make, in operations and operands: a line that a person would still read. It also keeps
-/// the depth of expressions, and with it the stack of every walk over them, independent of the model.
-const LARGEST: usize = 256;
+/// The largest body that is inlined, in nodes: a long chain of maps is computed in pieces, and an expression stays one that a C
+/// compiler and a reader can take in.
+const INLINED_NODES: usize = 64;
 
 /// Inlines every tensor whose definition is one read, or no read at all.
 pub fn inline_views(program: Program) -> Program {
@@ -34,13 +34,7 @@ pub fn inline_maps(program: Program) -> Program {
         let once = reader.accesses().iter().filter(|a| a.tensor == id).count() == 1
             && program.read_counts()[id.0 as usize] == 1;
         let points = |s: &Statement| s.loops.iter().map(|l| l.extent).product::<usize>();
-        let size = |s: &Statement| {
-            let mut nodes = 0;
-            s.body.visit(&mut |_| nodes += 1);
-            nodes
-        };
-        once && size(reader) + size(producer) <= LARGEST
-            && points(reader) <= points(producer)
+        once && points(reader) <= points(producer)
             && top_level(program, reader)
             && !(reader.reduce != Reduce::Set && reads_reduction(program, producer))
     })
@@ -62,7 +56,12 @@ fn inline(program: Program, choose: &dyn Fn(&Program, TensorId, &Statement) -> b
     for position in 0..program.steps.len() {
         let Step::Statement(producer) = &program.steps[position] else { continue };
         let id = producer.out;
-        if !movable.is_function(&program, producer) || !choose(&program, id, producer) {
+        let mut nodes = 0;
+        producer.body.visit(&mut |_| nodes += 1);
+        if nodes > INLINED_NODES
+            || !movable.is_function(&program, producer)
+            || !choose(&program, id, producer)
+        {
             continue;
         }
         let producer = producer.clone();

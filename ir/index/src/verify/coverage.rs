@@ -4,6 +4,7 @@
 //! anything else is counted element by element, up to a bound.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use crate::error::Error;
 use crate::index::{Atom, Index};
@@ -84,7 +85,7 @@ fn covers(program: &Program, id: TensorId, writes: &[Write]) -> Result<(), Error
         return Ok(()); // however long its other axes are
     }
     let size: usize = shape.iter().product();
-    let boxes: Option<Vec<Vec<Vec<bool>>>> = writes.iter().map(|w| progressions(w, shape)).collect();
+    let boxes: Option<Vec<Vec<Reached>>> = writes.iter().map(|w| progressions(w, shape)).collect();
     let written = match boxes {
         Some(boxes) => {
             for (position, a) in boxes.iter().enumerate() {
@@ -103,18 +104,13 @@ fn covers(program: &Program, id: TensorId, writes: &[Write]) -> Result<(), Error
 }
 
 /// Which indices a write reaches in each dimension, if that is a product of sets and reaches each element once.
-fn progressions(write: &Write, shape: &[usize]) -> Option<Vec<Vec<bool>>> {
+fn progressions(write: &Write, shape: &[usize]) -> Option<Vec<Reached>> {
     let extents = write.statement.extents(&write.counters);
     let mut used = vec![false; extents.len()];
     let mut dimensions = vec![];
     for (index, &extent) in write.statement.at.iter().zip(shape) {
-        let mut reached = vec![false; extent];
-        for value in values(index, &extents, &mut used)? {
-            if let Some(place) = usize::try_from(value).ok().and_then(|v| reached.get_mut(v)) {
-                *place = true;
-            }
-        }
-        dimensions.push(reached);
+        let terms = terms(index, &extents, &mut used)?;
+        dimensions.push(Reached::of(index.offset(), terms, extent)?);
     }
     let counters = write.counters.len();
     // A loop of the statement that no index names would write the same element again.
@@ -122,19 +118,88 @@ fn progressions(write: &Write, shape: &[usize]) -> Option<Vec<Vec<bool>>> {
     once.then_some(dimensions)
 }
 
-/// The values of a sum of loops, if no loop occurs elsewhere and no two points give the same value: `3g + m` for `m:3`.
-fn values(index: &Index, extents: &[usize], used: &mut [bool]) -> Option<Vec<i64>> {
-    let mut values = vec![index.offset()];
-    for (atom, factor) in index.terms() {
+/// The factors and extents of a sum of loops, if no loop occurs elsewhere.
+fn terms(index: &Index, extents: &[usize], used: &mut [bool]) -> Option<Vec<(i64, usize)>> {
+    let term = |(atom, factor): &(Atom, i64)| {
         let Atom::Loop(id) = atom else { return None };
         let l = id.0 as usize;
-        if std::mem::replace(&mut used[l], true) || values.len().saturating_mul(extents[l]) > COUNTED_ELEMENTS
-        {
+        (!std::mem::replace(&mut used[l], true)).then_some((*factor, extents[l]))
+    };
+    index.terms().iter().map(term).collect()
+}
+
+/// The indices of one dimension that a write reaches, each once.
+enum Reached {
+    /// All from the first to before the last.
+    Run(Range<usize>),
+    /// Those that are true.
+    Places(Vec<bool>),
+}
+
+impl Reached {
+    /// What a sum of loops, each with its factor and extent, reaches within `extent`; `None` if no proof is found that no two
+    /// points give the same value.
+    fn of(offset: i64, mut terms: Vec<(i64, usize)>, extent: usize) -> Option<Reached> {
+        terms.sort_by_key(|(factor, _)| factor.unsigned_abs());
+        if let Some(run) = run(offset, &terms) {
+            let inside = |n: i64| usize::try_from(n).unwrap_or(0).min(extent);
+            return Some(Reached::Run(inside(run.start)..inside(run.end)));
+        }
+        let mut places = vec![false; extent];
+        for value in values(offset, &terms)? {
+            if let Some(place) = usize::try_from(value).ok().and_then(|v| places.get_mut(v)) {
+                *place = true;
+            }
+        }
+        Some(Reached::Places(places))
+    }
+
+    fn count(&self) -> usize {
+        match self {
+            Reached::Run(run) => run.len(),
+            Reached::Places(places) => places.iter().filter(|&&reached| reached).count(),
+        }
+    }
+
+    fn meets(&self, other: &Reached) -> bool {
+        match (self, other) {
+            (Reached::Run(a), Reached::Run(b)) => a.start.max(b.start) < a.end.min(b.end),
+            (Reached::Places(a), Reached::Places(b)) => a.iter().zip(b).any(|(a, b)| *a && *b),
+            (Reached::Run(run), Reached::Places(places)) | (Reached::Places(places), Reached::Run(run)) => {
+                places.iter().enumerate().any(|(n, reached)| *reached && run.contains(&n))
+            }
+        }
+    }
+}
+
+/// The values of a sum of loops without a gap, such as `3g + m` for `m:3`: each term, from the smallest factor on, steps over
+/// all that those before it reach.
+fn run(offset: i64, terms: &[(i64, usize)]) -> Option<Range<i64>> {
+    let (mut start, mut length) = (offset, 1i64);
+    for &(factor, extent) in terms.iter().filter(|(_, extent)| *extent != 1) {
+        let extent = i64::try_from(extent).ok()?;
+        if extent == 0 {
+            return Some(start..start);
+        }
+        if factor.unsigned_abs() != length.unsigned_abs() {
+            return None;
+        }
+        start = start.checked_add(factor.min(0).checked_mul(extent - 1)?)?;
+        length = length.checked_mul(extent)?;
+    }
+    Some(start..start.checked_add(length)?)
+}
+
+/// The values of any sum of loops, if they are few and no two points give the same.
+fn values(offset: i64, terms: &[(i64, usize)]) -> Option<Vec<i64>> {
+    let mut values = vec![offset];
+    for &(factor, extent) in terms {
+        if values.len().saturating_mul(extent) > COUNTED_ELEMENTS {
             return None;
         }
         let steps = |value: &i64| {
             let value = *value;
-            (0..extents[l] as i64).map(move |i| factor * i + value)
+            (0..extent as i64).map(move |i| factor * i + value)
         };
         values = values.iter().flat_map(steps).collect();
     }
@@ -142,12 +207,12 @@ fn values(index: &Index, extents: &[usize], used: &mut [bool]) -> Option<Vec<i64
     (distinct.len() == values.len()).then_some(values)
 }
 
-fn overlap(a: &[Vec<bool>], b: &[Vec<bool>]) -> bool {
-    a.iter().zip(b).all(|(a, b)| a.iter().zip(b).any(|(a, b)| *a && *b))
+fn overlap(a: &[Reached], b: &[Reached]) -> bool {
+    a.iter().zip(b).all(|(a, b)| a.meets(b))
 }
 
-fn volume(sets: &[Vec<bool>]) -> usize {
-    sets.iter().map(|set| set.iter().filter(|&&reached| reached).count()).product()
+fn volume(sets: &[Reached]) -> usize {
+    sets.iter().map(Reached::count).product()
 }
 
 /// Counts writes element by element; the number of elements, if none is written twice.

@@ -9,13 +9,13 @@ use nablac_index::{Access, Atom, Expr, Index, Reduce, TensorId, row_major_stride
 
 use crate::program::{For, Kernel, Program, Statement};
 
-/// The most accesses that a run of a kernel's addresses may record.
+/// The most accesses that a run of a kernel's addresses may record, and the most iterations that it may make.
 const EVENTS: usize = 4_000_000;
 
 /// The bytes that `output` must begin before `input`, if the kernel's addresses can be followed.
 pub(super) fn distance(program: &Program, kernel: &Kernel, input: TensorId, output: TensorId) -> Option<i64> {
     let traced = Traced { program, input, output };
-    let mut run = Run { ranges: vec![(0, 0); kernel.variables.len()], events: vec![] };
+    let mut run = Run { ranges: vec![(0, 0); kernel.variables.len()], events: vec![], iterations: 0 };
     run.all(&traced.body(&kernel.body))?;
     let mut earliest = i64::MAX;
     let mut distance = i64::MIN;
@@ -159,12 +159,15 @@ impl Traced<'_> {
 struct Run {
     ranges: Vec<(i64, i64)>,
     events: Vec<Event>,
+    /// Of all loops; one over nothing takes time, too.
+    iterations: usize,
 }
 
 impl Run {
     /// Records accesses in order; `None` where there are too many, or where a loop's bounds or a write's address is unknown.
     fn all(&mut self, steps: &[Step]) -> Option<()> {
-        if self.events.len() > EVENTS {
+        self.iterations += 1;
+        if self.events.len().max(self.iterations) > EVENTS {
             return None;
         }
         for step in steps {
