@@ -10,7 +10,7 @@ use nablac::failure::Class;
 use nablac::model;
 use nablac::pipeline::{Stage, compile};
 use nablac_graph::limits::Limits;
-use support::{Place, options};
+use support::{Node, Place, onnx, options};
 
 /// How many broken copies of each model are tried.
 const COPIES: u64 = 400;
@@ -93,4 +93,17 @@ fn broken_copies_of_onnx_operators() {
 #[ignore = "tries tens of thousands of models"]
 fn broken_copies_of_tflite_operators() {
     broken_copies_of_a_suite("tflite");
+}
+
+#[test]
+fn a_long_chain_of_maps_makes_no_deep_expression() {
+    let place = Place::new();
+    let names: Vec<String> = (0..=300).map(|n| format!("v{n}")).collect();
+    let edges: Vec<[&str; 2]> = names.windows(2).map(|pair| [pair[0].as_str(), pair[1].as_str()]).collect();
+    let nodes: Vec<Node> = edges.iter().map(|pair| ("Tanh", &pair[..1], &pair[1..])).collect();
+    let bytes = onnx(&[("v0", &["4"])], &nodes, &[("v300", &["4"])], &[]);
+    let source = model::read(place.file("chain.onnx", bytes).as_ref(), &Limits::default()).unwrap().source;
+    let form = compile(&source, &options(Stage::Plan, &Limits::default()), &mut |_| {}).unwrap();
+    let longest = form.text().lines().map(str::len).max().unwrap();
+    assert!(longest < 4000, "a line of {longest} characters");
 }

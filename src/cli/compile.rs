@@ -69,21 +69,10 @@ pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
     talk.say("Planning", &format!("{kernels} kernels, arena {arena}, weights {weights}"));
     Budget { ram: arguments.ram, flash: arguments.flash }.check(footprint)?;
     let files = folder::files_of(&made);
-    let place = arguments.out.display();
-    talk.begin("Generating", &place.to_string());
+    let place = arguments.out.display().to_string();
+    talk.begin("Generating", &place);
     folder::write(&arguments.out, &files, arguments.force)?;
     talk.say("Generating", &format!("{place}  {} files", files.len()));
-    let mut rows = vec![["file", "bytes"].map(String::from).to_vec()];
-    rows.extend(files.iter().map(|file| vec![file.path.clone(), text::number(file.bytes.len() as u64)]));
-    let report = format!(
-        "{place}: {} for {}\n  arena    {} bytes of RAM\n  weights  {} bytes of flash\n  kernels  {kernels}\n\
-         \x20 vectors  {count}, from the interpreter, in the self-test\n\n{}",
-        made.name,
-        machine.name,
-        text::number(footprint.arena_bytes as u64),
-        text::number(footprint.weight_bytes as u64),
-        text::table(&rows),
-    );
     let fields = json!({
         "model": network.model.path,
         "name": made.name,
@@ -95,7 +84,18 @@ pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
         "vectors": count,
         "files": files.iter().map(|file| file.path.clone()).collect::<Vec<_>>(),
     });
-    Ok(Answer::new(fields, report))
+    let mut report = format!("{place}: {} for {}\n", made.name, machine.name);
+    report += &format!("  arena    {} bytes of RAM\n", text::number(footprint.arena_bytes as u64));
+    report += &format!("  weights  {} bytes of flash\n", text::number(footprint.weight_bytes as u64));
+    report += &format!("  kernels  {kernels}\n");
+    report += &format!("  vectors  {count} in the self-test, from the interpreter\n\n");
+    Ok(Answer::new(fields, report + &file_table(&files)))
+}
+
+fn file_table(files: &[folder::File]) -> String {
+    let mut rows = vec![["file", "bytes"].map(String::from).to_vec()];
+    rows.extend(files.iter().map(|file| vec![file.path.clone(), text::number(file.bytes.len() as u64)]));
+    text::table(&rows)
 }
 
 /// Inputs, and what the network gives for them just as its operators define it.
