@@ -143,7 +143,7 @@ fn generated_c_gives_the_interpreters_numbers_on_every_target() {
         let samples = ["--inputs", "examples/digits.in.npz", "--reference", "examples/digits.out.npz"];
         let outcome = nablac(&[&["verify", DIGITS, "--target", target], &samples[..]].concat());
         match outcome.code {
-            6 => eprintln!("SKIPPED {target}: {}", outcome.stderr),
+            6 => support::skipped(format!("{target}: {}", outcome.stderr)),
             code => assert_eq!(code, 0, "{target}: {}{}", outcome.stdout, outcome.stderr),
         }
     }
@@ -153,7 +153,7 @@ fn generated_c_gives_the_interpreters_numbers_on_every_target() {
 fn bench_measures_what_it_says() {
     let outcome = nablac(&["bench", DIGITS, "--target", "cortex-m4", "--json"]);
     if outcome.code == 6 {
-        eprintln!("SKIPPED: {}", outcome.stderr);
+        support::skipped(&outcome.stderr);
         return;
     }
     let json = outcome.json();

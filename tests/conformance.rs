@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -160,7 +162,7 @@ fn close(got: &Array, expected: &Array, case: &Case) -> Result<(), String> {
 fn suite(name: &str, engine: Engine) {
     let folder: PathBuf = project().join(".cache/conformance").join(name);
     let Ok(index) = fs::read_to_string(folder.join("tests.json")) else {
-        eprintln!("SKIPPED: {} is not there; `./test` writes it", folder.display());
+        support::skipped(format!("{} is not there; `./test` writes it", folder.display()));
         return;
     };
     let index: Index = serde_json::from_str(&index).unwrap();

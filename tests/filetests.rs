@@ -14,6 +14,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -203,7 +205,7 @@ fn outputs_of(
     match engine::execute(&library, &host, samples, &options) {
         Ok((outputs, _)) => Ok(Some(outputs)),
         Err(failure) if failure.code == Code::MissingTool => {
-            eprintln!("SKIPPED the generated C: {failure}");
+            support::skipped(format!("the generated C: {failure}"));
             Ok(None)
         }
         Err(failure) => Err(failure.to_string()),

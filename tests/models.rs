@@ -26,7 +26,7 @@ const FILES: [&str; 2] = ["fp32.onnx", "fp32.tflite"];
 fn present(tool: &str) -> bool {
     let present = Command::new(tool).arg("--version").output().is_ok();
     if !present {
-        eprintln!("SKIPPED: {tool} is missing");
+        support::skipped(format!("{tool} is missing"));
     }
     present
 }
@@ -34,7 +34,7 @@ fn present(tool: &str) -> bool {
 /// The reference networks, as name and path; none, with a loud word, where `NABLAC_MODELS` is not set.
 fn networks() -> Vec<(&'static str, PathBuf)> {
     let Some(folder) = std::env::var_os("NABLAC_MODELS") else {
-        eprintln!("SKIPPED: NABLAC_MODELS is not set, so the reference networks are not tested");
+        support::skipped("NABLAC_MODELS is not set, so the reference networks are not tested");
         return vec![];
     };
     let folder = Path::new(&folder);

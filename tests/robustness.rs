@@ -71,7 +71,7 @@ fn broken_copies_of_the_example() {
 fn broken_copies_of_a_suite(suite: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/conformance").join(suite);
     let Ok(entries) = std::fs::read_dir(&folder) else {
-        eprintln!("SKIPPED: {} is not there; `./test` writes it", folder.display());
+        support::skipped(format!("{} is not there; `./test` writes it", folder.display()));
         return;
     };
     let mut models: Vec<_> =
