@@ -80,7 +80,11 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
     check_dimensions(source, options)?;
     let graph = import(
         source,
-        &import::Options { dimensions: options.dimensions.clone(), limits: options.limits.clone() },
+        &import::Options {
+            dimensions: options.dimensions.clone(),
+            limits: options.limits.clone(),
+            requantization: None,
+        },
     )?;
     verify_graph(Stage::Import, &graph)?;
     if options.after == Stage::Import {

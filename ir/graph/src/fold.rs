@@ -68,9 +68,16 @@ fn evaluate(graph: &Graph, node: &Node, inputs: &[Option<Array>]) -> Option<Vec<
     let mut alone = Graph { name: node.name.clone(), ..Graph::default() };
     let ids: Vec<Option<ValueId>> =
         inputs.iter().map(|array| array.clone().map(|array| alone.add_constant("x", array))).collect();
+    for (own, id) in node.inputs.iter().zip(&ids) {
+        if let (Some(own), Some(id)) = (own, id) {
+            alone.values[id.0 as usize].quantization = graph.value(*own).quantization.clone();
+        }
+    }
     let outputs = node.outputs.iter().map(|&id| {
         let value = graph.value(id);
-        alone.add_value(&value.name, value.dtype, &value.shape, None)
+        let id = alone.add_value(&value.name, value.dtype, &value.shape, None);
+        alone.values[id.0 as usize].quantization = value.quantization.clone();
+        id
     });
     let outputs: Vec<ValueId> = outputs.collect();
     alone.outputs = outputs.clone();

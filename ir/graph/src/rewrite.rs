@@ -74,12 +74,14 @@ pub(crate) fn name_outputs(mut graph: Graph, names: &[&str]) -> Graph {
 fn add_copy(graph: &mut Graph, name: &str, id: ValueId) -> ValueId {
     let value = graph.value(id).clone();
     let copy = graph.add_value(name, value.dtype, &value.shape, None);
+    graph.values[copy.0 as usize].quantization = value.quantization;
     graph.nodes.push(Node {
         name: name.into(),
         operator: Identity {}.into(),
         inputs: vec![Some(id)],
         outputs: vec![copy],
         regions: vec![],
+        requantization: None,
     });
     copy
 }
