@@ -117,7 +117,7 @@ void nablac_fault_at(uint32_t *stacked)
 {
     const uint32_t status = CONFIGURABLE_FAULT_STATUS;
 #ifdef NABLAC_TRAP_UNALIGNED
-    if (is_expected != 0u && status == UNALIGNED_FAULT) {
+    if (is_expected != 0u) {
         is_expected = 0;
         CONFIGURABLE_FAULT_STATUS = status;        /* writing ones clears them */
         HARD_FAULT_STATUS = HARD_FAULT_STATUS;
