@@ -301,7 +301,7 @@ impl RealLaw {
 
     /// Whether the law is a sum that is the output itself.
     fn is_sum(&self, meanings: &Meanings) -> bool {
-        self.statements.iter().any(|s| Sum::of(s, meanings).is_some())
+        self.statements.iter().any(|s| Sum::of(s, meanings).is_some_and(|sum| sum.is_integer()))
             && self.statements.iter().all(|s| self.outputs.contains(&s.out))
     }
 

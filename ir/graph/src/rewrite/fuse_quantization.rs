@@ -1,12 +1,12 @@
 //! `dequantize → operator → quantize` becomes the operator on integers, where that is the same:
-//! - a sum of products of dequantized values is summed in integers, and its result stays real;
+//! - a sum of products of dequantized values is summed before it is scaled, in integers if all are, and its result is real;
 //! - what only moves elements between equal scales moves integers, and a function of one byte is a table.
 //!
 //! Owns the pattern. Whether an operator has such a form follows from its definition, of which it is asked here.
 
 use std::collections::BTreeMap;
 
-use nablac_index::{Program, Reduce};
+use nablac_index::{Program, Reduce, Statement};
 
 use crate::define::quantized_program;
 use crate::graph::{Graph, Node, Quantized, ValueId};
@@ -117,16 +117,14 @@ fn fused(graph: &Graph, position: usize) -> Option<Fused> {
         sources: plain.sources.clone(),
     });
     let has_integers_only = |program: &Program| !program.tensors.iter().any(|tensor| tensor.dtype.is_float());
-    let has_integer_sum = |program: &Program| {
-        let sums =
-            |s: &&nablac_index::Statement| s.reduce == Reduce::Sum && program.dtype(s.out).is_integer();
-        program.statements().iter().any(sums)
+    let sums_integers = |program: &Program| {
+        let reads_integers =
+            |s: &Statement| s.accesses().iter().any(|access| program.dtype(access.tensor).is_integer());
+        program.statements().into_iter().any(|s| s.reduce == Reduce::Sum && reads_integers(s))
     };
     integer
         .filter(|fused| fused.program(graph, node).is_some_and(|program| has_integers_only(&program)))
-        .or_else(|| {
-            Some(plain).filter(|fused| fused.program(graph, node).is_some_and(|p| has_integer_sum(&p)))
-        })
+        .or_else(|| Some(plain).filter(|fused| fused.program(graph, node).is_some_and(|p| sums_integers(&p))))
 }
 
 /// How a value is quantized by all nodes that read it, and which those are.
