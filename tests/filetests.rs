@@ -103,7 +103,9 @@ fn apply(name: &str, form: Form) -> Result<Form, String> {
     };
     let form = match (name, form) {
         ("fold", Form::Graph(graph)) => Form::Graph(nablac_graph::fold_constants(graph)),
-        ("quantize", Form::Graph(graph)) => Form::Graph(nablac_graph::fuse_quantization(graph)),
+        ("quantize", Form::Graph(graph)) => {
+            Form::Graph(nablac_graph::fuse_quantization(graph, Requantization::F32))
+        }
         ("define", Form::Graph(graph)) => {
             Form::Index(nablac_graph::define(&graph).map_err(|e| e.to_string())?)
         }
