@@ -24,6 +24,7 @@ use nablac::engine;
 use nablac::failure::Code;
 use nablac::pipeline::Form;
 use nablac::samples::{Port, Sample};
+use nablac_graph::Requantization;
 use nablac_index::lexer::Lexer;
 use nablac_index::{Array, parse_array};
 use nablac_loops::Capacity;
