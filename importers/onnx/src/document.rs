@@ -134,7 +134,9 @@ impl Document {
                 model::GRAPH => document.read_graph(field.content())?,
                 model::FUNCTIONS => {
                     let advice = "expand them first with `onnx.inliner.inline_local_functions`";
-                    return Err(Error::unsupported(format!("editing a model with local functions; {advice}")));
+                    return Err(Error::unsupported(format!(
+                        "editing a model with local functions; {advice}"
+                    )));
                 }
                 _ => document.model.push(field),
             }
@@ -150,7 +152,10 @@ impl Document {
                     let tensor = decode::<proto::Tensor>(field.content())?;
                     if tensor.data_location == EXTERNAL {
                         let advice = "save it as one file first, with `onnx.save(model, path)`";
-                        let what = format!("editing a model with external data (tensor `{}`); {advice}", tensor.name);
+                        let what = format!(
+                            "editing a model with external data (tensor `{}`); {advice}",
+                            tensor.name
+                        );
                         return Err(Error::unsupported(what));
                     }
                     self.initializers
@@ -212,7 +217,8 @@ impl Document {
         let written: BTreeSet<&str> =
             self.nodes.iter().flat_map(|node| &node.outputs).map(String::as_str).collect();
         self.graph.retain(|field| {
-            let name = || decode::<proto::ValueInfo>(field.content()).map(|info| info.name).unwrap_or_default();
+            let name =
+                || decode::<proto::ValueInfo>(field.content()).map(|info| info.name).unwrap_or_default();
             match field.number {
                 // Files of IR version 3 list their constants among the inputs too.
                 graph::INPUT => !gone.contains(&name()),
@@ -281,6 +287,13 @@ impl DocumentNode {
     /// Whether the file gives this attribute.
     pub fn has_attribute(&self, name: &str) -> bool {
         self.rest.iter().any(|field| is_attribute(field, name))
+    }
+
+    /// The integers of an attribute; none if the node does not have it.
+    pub fn integers(&self, name: &str) -> Vec<i64> {
+        let attribute = self.rest.iter().find(|field| is_attribute(field, name));
+        let decoded = attribute.and_then(|field| decode::<proto::Attribute>(field.content()).ok());
+        decoded.map_or(vec![], |attribute| attribute.ints)
     }
 
     /// Removes an attribute, if the node has it.

@@ -30,6 +30,7 @@ fn nodes_and_constants_are_replaced() {
     assert_eq!(document.opset(), 17);
     let add = &mut document.nodes[0];
     assert!(add.has_attribute("int"));
+    assert_eq!((add.integers("ints"), add.integers("none")), (vec![1, -2], vec![]));
     add.inputs[1] = "v".into();
     add.set_integer("int", 0);
     document.nodes.push(DocumentNode::new("Relu", "again", &["y"], &["z"]));
