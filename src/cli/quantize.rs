@@ -39,8 +39,8 @@ use super::{Answer, text};
 ///   measure     both networks run on the evaluation data, layer beside layer
 ///
 /// The table has a row per layer. SNR is the signal-to-noise ratio of what the layer gives in the quantized network, in dB: 20 dB is
-/// a tenth of the signal, 40 dB a hundredth. OWN is the same if the layer is fed the float network's values: the layer with the
-/// lowest OWN is the one to compute more exactly. WEIGHTS is the ratio of the rounded weights.
+/// a tenth of the signal, 40 dB a hundredth. OWN is the same if the layer is fed the float network's values, before its bias is
+/// corrected: the layer with the lowest OWN is the one to compute more exactly. WEIGHTS is the ratio of the rounded weights.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {

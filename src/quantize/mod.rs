@@ -28,7 +28,7 @@ pub mod weights;
 pub mod write;
 
 use network::Network;
-use plan::{Layers, Precision};
+use plan::Precision;
 use range::Method;
 use report::Report;
 use search::{Candidate, Evaluation, Manner, Score, Search};
@@ -130,40 +130,39 @@ fn choose(
         Equalize::Never => None,
         _ => equalize::equalize(&network)?,
     };
-    let count = calibration.len();
-    let mut candidate = |network: Network, equalized: bool| -> Result<Candidate> {
-        begin("Calibrating", &format!("on {count} samples{}", if equalized { ", equalized" } else { "" }));
-        let layers = Layers::new(&network);
-        let seen = calibrate::calibrate(&network, &layers.values(), calibration)?;
-        Ok(Candidate { network, layers, seen, equalized })
+    let (network, equalized) = match (options.equalize, equalized) {
+        (_, None) => (network, false),
+        (Equalize::Always, Some(other)) => (other, true),
+        (_, Some(other)) => {
+            begin("Equalizing", "and comparing the network with what it was");
+            let some = spread(calibration, COMPARED);
+            let better = output_decibels(&other, &some, options, manner)?
+                > output_decibels(&network, &some, options, manner)?;
+            (if better { other } else { network }, better)
+        }
     };
-    let Some(equalized) = equalized else { return some_layers(candidate(network, false)?) };
-    if options.equalize == Equalize::Always {
-        return candidate(equalized, true);
-    }
-    let candidates = [some_layers(candidate(network, false)?)?, candidate(equalized, true)?];
+    begin("Calibrating", &format!("on {} samples", calibration.len()));
+    Candidate::new(network, equalized, calibration)
+}
+
+/// How many samples tell whether equalization helps.
+const COMPARED: usize = 100;
+
+/// At most `count` of the samples, evenly spread: files are often sorted by class.
+fn spread(samples: &[Sample], count: usize) -> Vec<Sample> {
+    let kept = count.min(samples.len());
+    (0..kept).map(|n| samples[n * samples.len() / kept].clone()).collect()
+}
+
+fn output_decibels(network: &Network, samples: &[Sample], options: &Options, manner: Manner) -> Result<f64> {
+    let candidate = Candidate::new(network.clone(), false, samples)?;
     let precision = match options.scheme {
         Scheme::All(precision) => precision,
         Scheme::Auto => Precision::W8A8,
     };
-    let ratio = |candidate: &Candidate| -> Result<f64> {
-        let precisions = vec![precision; candidate.layers.layers.len()];
-        let (quantized, _) = candidate.quantized(&precisions, manner, calibration)?;
-        Ok(quantized.together(calibration)?.output.decibels())
-    };
-    begin("Equalizing", "comparing the network with and without");
-    let better = ratio(&candidates[1])? > ratio(&candidates[0])?;
-    let [plain, equalized] = candidates;
-    Ok(if better { equalized } else { plain })
-}
-
-fn some_layers(candidate: Candidate) -> Result<Candidate> {
-    match candidate.layers.layers.is_empty() {
-        false => Ok(candidate),
-        true => {
-            Err(Failure::new(Code::Quantization, "the model has no operator that is computed with integers"))
-        }
-    }
+    let precisions = vec![precision; candidate.layers.layers.len()];
+    let (quantized, _) = candidate.quantized(&precisions, manner, samples)?;
+    Ok(quantized.together(samples)?.output.decibels())
 }
 
 /// What rules a model out, whatever it computes.

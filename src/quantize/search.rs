@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 
 use nablac_index::Array;
 
+use super::calibrate::calibrate;
 use super::network::Network;
 use super::plan::{Layers, Precision};
 use super::range::{Histogram, Method};
 use super::simulate::{Alone, Quantized, Together};
-use crate::failure::Result;
+use crate::failure::{Code, Failure, Result};
 use crate::samples::Sample;
 
 /// What a network is judged on.
@@ -87,7 +88,18 @@ pub struct Manner {
 }
 
 impl Candidate {
-    /// The network with layers of these precisions, and what each layer loses by itself.
+    /// A network, divided and calibrated.
+    pub fn new(network: Network, equalized: bool, samples: &[Sample]) -> Result<Candidate> {
+        let layers = Layers::new(&network);
+        if layers.layers.is_empty() {
+            let message = "the model has no operator that is computed with integers";
+            return Err(Failure::new(Code::Quantization, message));
+        }
+        let seen = calibrate(&network, &layers.values(), samples)?;
+        Ok(Candidate { network, layers, seen, equalized })
+    }
+
+    /// The network with layers of these precisions, and what each layer loses by itself before its bias is corrected.
     pub fn quantized(
         &self,
         precisions: &[Precision],
@@ -101,7 +113,6 @@ impl Candidate {
             return Ok((quantized, alone));
         }
         let corrected = Quantized::new(&self.network, &self.layers, plan, &alone.errors)?;
-        let alone = Alone { ratios: corrected.alone(samples)?.ratios, ..alone };
         Ok((corrected, alone))
     }
 }
