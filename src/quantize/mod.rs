@@ -96,7 +96,7 @@ pub fn quantize(
     let mut network = Network::new(source, inputs)?;
     prepare::prepare(&mut network)?;
     let manner = Manner { method: options.method, correct_bias: options.correct_bias };
-    let candidate = choose(network, calibration, options, manner, begin)?;
+    let candidate = choose(network, calibration, options, begin)?;
     let layers = candidate.layers.layers.len();
     let precisions = match options.scheme {
         Scheme::All(precision) => vec![precision; layers],
@@ -123,7 +123,6 @@ fn choose(
     network: Network,
     calibration: &[Sample],
     options: &Options,
-    manner: Manner,
     begin: &mut dyn FnMut(&str, &str),
 ) -> Result<Candidate> {
     let equalized = match options.equalize {
@@ -136,8 +135,8 @@ fn choose(
         (_, Some(other)) => {
             begin("Equalizing", "and comparing the network with what it was");
             let some = spread(calibration, COMPARED);
-            let better = output_decibels(&other, &some, options, manner)?
-                > output_decibels(&network, &some, options, manner)?;
+            let better = output_decibels(&other, &some, options)?
+                > output_decibels(&network, &some, options)?;
             (if better { other } else { network }, better)
         }
     };
@@ -146,7 +145,7 @@ fn choose(
 }
 
 /// How many samples tell whether equalization helps.
-const COMPARED: usize = 100;
+const COMPARED: usize = 50;
 
 /// At most `count` of the samples, evenly spread: files are often sorted by class.
 fn spread(samples: &[Sample], count: usize) -> Vec<Sample> {
@@ -154,14 +153,14 @@ fn spread(samples: &[Sample], count: usize) -> Vec<Sample> {
     (0..kept).map(|n| samples[n * samples.len() / kept].clone()).collect()
 }
 
-fn output_decibels(network: &Network, samples: &[Sample], options: &Options, manner: Manner) -> Result<f64> {
+fn output_decibels(network: &Network, samples: &[Sample], options: &Options) -> Result<f64> {
     let candidate = Candidate::new(network.clone(), false, samples)?;
     let precision = match options.scheme {
         Scheme::All(precision) => precision,
         Scheme::Auto => Precision::W8A8,
     };
     let precisions = vec![precision; candidate.layers.layers.len()];
-    let (quantized, _) = candidate.quantized(&precisions, manner, samples)?;
+    let quantized = candidate.uncorrected(&precisions, options.method)?;
     Ok(quantized.together(samples)?.output.decibels())
 }
 

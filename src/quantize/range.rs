@@ -175,6 +175,8 @@ impl Histogram {
         let levels = if one_sided { 256 } else { 128 };
         let mut magnitudes: Vec<u64> =
             (0..BINS).map(|i| self.counts[BINS + i] + self.counts[BINS - 1 - i]).collect();
+        // Zeros, half of the values behind a ReLU, are exact under every range and would hide the others.
+        magnitudes[0] = 0;
         while magnitudes.last() == Some(&0) {
             magnitudes.pop();
         }

@@ -99,6 +99,12 @@ impl Candidate {
         Ok(Candidate { network, layers, seen, equalized })
     }
 
+    /// The network with layers of these precisions, its biases as they are.
+    pub fn uncorrected(&self, precisions: &[Precision], method: Method) -> Result<Quantized<'_>> {
+        let plan = self.layers.plan(&self.network, precisions, &self.seen, method);
+        Quantized::new(&self.network, &self.layers, plan, &BTreeMap::new())
+    }
+
     /// The network with layers of these precisions, and what each layer loses by itself before its bias is corrected.
     pub fn quantized(
         &self,
@@ -106,14 +112,13 @@ impl Candidate {
         manner: Manner,
         samples: &[Sample],
     ) -> Result<(Quantized<'_>, Alone)> {
-        let plan = self.layers.plan(&self.network, precisions, &self.seen, manner.method);
-        let quantized = Quantized::new(&self.network, &self.layers, plan.clone(), &BTreeMap::new())?;
+        let quantized = self.uncorrected(precisions, manner.method)?;
         let alone = quantized.alone(samples)?;
         if !manner.correct_bias {
             return Ok((quantized, alone));
         }
-        let corrected = Quantized::new(&self.network, &self.layers, plan, &alone.errors)?;
-        Ok((corrected, alone))
+        let plan = quantized.plan.clone();
+        Ok((Quantized::new(&self.network, &self.layers, plan, &alone.errors)?, alone))
     }
 }
 
