@@ -1,7 +1,7 @@
 //! Cross-layer equalization (Nagel et al. 2019): channels of two linear layers are given like ranges of weights.
 //! ```text
 //! w2 * f(w1 x + b1)  =  (w2 s) * f((w1 x + b1) / s)      for s > 0 and f(a y) = a f(y) for a > 0
-//! s[c] = sqrt(range of w1[c] / range of w2[c])
+//! s[c] = sqrt(range of w1[c] and b1[c] / range of w2[c])
 //! ```
 //! Owns which layers may trade scales: two, one behind the other, with nothing but a ReLU or a pooling between them, and no other
 //! reader. The function of the float network stays, up to rounding.
@@ -166,10 +166,16 @@ fn equalize_pair(network: &mut Network, pair: Pair) -> bool {
     let input = input_channel(network, pair.second, &second);
     let features = input_channels(network, pair.second, &second).unwrap_or(pair.channels) / pair.channels;
     let input = move |position| input(position) / features.max(1);
-    let ranges = [
+    let mut ranges = [
         extremes(&network.constants[&first.weights], pair.channels, &output),
         extremes(&network.constants[&second.weights], pair.channels, &input),
     ];
+    // A bias is the weight of a 1: a channel with little else would otherwise grow without bound.
+    for (range, b) in
+        ranges[0].iter_mut().zip(first.bias.iter().flat_map(|bias| floats(&network.constants[bias])))
+    {
+        *range = range.max(f64::from(b.abs()));
+    }
     let scale = |c: usize| match ranges[0][c] > 0.0 && ranges[1][c] > 0.0 {
         true => (ranges[0][c] / ranges[1][c]).sqrt(),
         false => 1.0, // a channel without weights on one side has nothing to trade

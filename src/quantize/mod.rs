@@ -135,8 +135,8 @@ fn choose(
         (_, Some(other)) => {
             begin("Equalizing", "and comparing the network with what it was");
             let some = spread(calibration, COMPARED);
-            let better = output_decibels(&other, &some, options)?
-                > output_decibels(&network, &some, options)?;
+            let better =
+                output_decibels(&other, &some, options)? > output_decibels(&network, &some, options)?;
             (if better { other } else { network }, better)
         }
     };

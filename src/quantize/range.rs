@@ -22,6 +22,9 @@ pub enum Method {
 /// are equal in whatever order those came.
 const BINS: usize = 4096;
 
+/// The values that a bin needs in the mean for its share to be known to a tenth.
+const FEW: u64 = 100;
+
 /// The values of one activation, counted.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Histogram {
@@ -180,10 +183,16 @@ impl Histogram {
         while magnitudes.last() == Some(&0) {
             magnitudes.pop();
         }
+        // Sampling noise looks like divergence: bins of too few values are joined.
+        let mut joined = 1;
+        while magnitudes.len() > 2 * levels && self.count() < FEW * magnitudes.len() as u64 {
+            magnitudes = magnitudes.chunks(2).map(|pair| pair.iter().sum()).collect();
+            joined *= 2;
+        }
         let candidates =
             (levels..=magnitudes.len()).map(|kept| (divergence(&magnitudes, kept, levels), kept));
         let best = candidates.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(magnitudes.len(), |(_, kept)| kept);
-        let bound = best as f64 * self.width();
+        let bound = (best * joined) as f64 * self.width();
         (-bound, bound)
     }
 }

@@ -4,13 +4,17 @@
 
 Both calibrate on every second sample of NETWORK/fp32.onnx.in.npz and are measured on all samples, by ONNX Runtime without graph
 rewrites. ONNX Runtime's quantizer runs as its guide recommends: after its own preprocessing, QDQ form, int8 activations and weights,
-scales per channel, calibrated on extremes. Layers are the values that both of them round; a layer's ratio is that of the value behind
-its DequantizeLinear to the float network's.
+scales per channel, calibrated on extremes.
+
+A layer's signal-to-noise ratio is that of the value behind its DequantizeLinear to the float network's. Where nablac has equalized the
+network, inner values are scaled channel by channel, and the ratios are those of its own report, to the equalized float network; they
+are marked `*`.
 """
 
 import argparse
 import contextlib
 import io
+import json
 import logging
 import subprocess
 import tempfile
@@ -24,7 +28,9 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 VARIANTS = {
     "nablac w8a8": [],
+    "nablac w8a8, not equalized": ["--equalize", "off"],
     "nablac w8a8, mse": ["--method", "mse"],
+    "nablac w8a8, kl": ["--method", "kl"],
     "nablac w4a8": ["--scheme", "w4a8"],
     "nablac w8a16": ["--scheme", "w8a16"],
 }
@@ -50,9 +56,11 @@ def quantize_by_onnxruntime(model: Path, out: Path, name: str, samples: np.ndarr
         )  # fmt: skip
 
 
-def quantize_by_nablac(program: Path, model: Path, out: Path, calibration: Path, more: list[str]) -> None:
-    command = [program, "quantize", model, "--calibrate", calibration, "--out", out, "--quiet", *more]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+def quantize_by_nablac(program: Path, model: Path, out: Path, calibration: Path, more: list[str]) -> dict:
+    """The report."""
+    command = [program, "quantize", model, "--calibrate", calibration, "--evaluate", f"{model}.in.npz"]
+    command += ["--out", out, "--quiet", "--json", *more]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
 def values(model: Path, samples: np.ndarray, wanted: list[str]) -> dict[str, np.ndarray]:
@@ -98,29 +106,36 @@ def compare(folder: Path, program: Path, work: Path) -> None:
     samples = arrays[name]
     calibration = work / "calibration.npz"
     np.savez(calibration, **{name: samples[::2]})
-    results = {"ONNX Runtime": work / "onnxruntime.onnx"}
-    quantize_by_onnxruntime(model, results["ONNX Runtime"], name, samples[::2])
+    by_onnxruntime = work / "onnxruntime.onnx"
+    quantize_by_onnxruntime(model, by_onnxruntime, name, samples[::2])
+    results = {"ONNX Runtime": (by_onnxruntime, None)}
     for variant, more in VARIANTS.items():
-        results[variant] = work / f"{variant}.onnx"
-        quantize_by_nablac(program, model, results[variant], calibration, more)
+        path = work / f"{variant}.onnx"
+        results[variant] = (path, quantize_by_nablac(program, model, path, calibration, more))
     graph = onnx.load(model).graph
     output = graph.output[0].name
     computed = {value for node in graph.node for value in node.output}
-    common = sorted(set.intersection(computed, *(set(rounded(path)) for path in results.values())) | {output})
+    common = sorted(set.intersection(computed, *(set(rounded(path)) for path, _ in results.values())) | {output})
     float_values = values(model, samples, common)
     largest = float_values[output].reshape(len(samples), -1).argmax(1)
     print(f"\n{folder.name}: {len(samples)} samples, {len(samples[::2])} to calibrate, {len(common)} layers in common\n")
-    print("| quantizer | top-1 agreement | output | worst layer | its value | file |")
-    print("|---|--:|--:|--:|---|--:|")
-    for variant, path in results.items():
+    print("| quantizer | top-1 agreement | output | worst layer | its value | weights and biases | file |")
+    print("|---|--:|--:|--:|---|--:|--:|")
+    for variant, (path, report) in results.items():
         names = rounded(path)
         got = values(path, samples, [names.get(value, value) for value in common])
         ratios = {value: decibels(float_values[value], got[names.get(value, value)]) for value in common}
         worst = min(ratios, key=ratios.get)
+        worst_ratio = f"{ratios[worst]:.1f} dB"
+        if report and report["equalized"]:
+            layers = [layer for layer in report["layers"] if layer["snr_db"] is not None]
+            layer = min(layers, key=lambda layer: layer["snr_db"])
+            worst, worst_ratio = layer["layer"], f"{layer['snr_db']:.1f} dB *"
         agreement = 100 * (got[names.get(output, output)].reshape(len(samples), -1).argmax(1) == largest).mean()
+        weights = f"{report['weight_bytes_after']} B" if report else "-"
         cells = [
-            variant, f"{agreement:.0f} %", f"{ratios[output]:.1f} dB", f"{ratios[worst]:.1f} dB",
-            worst.split(";")[0][-40:], f"{path.stat().st_size} B",
+            variant, f"{agreement:.0f} %", f"{ratios[output]:.1f} dB", worst_ratio,
+            worst.split(";")[0][-40:], weights, f"{path.stat().st_size} B",
         ]  # fmt: skip
         print("| " + " | ".join(cells) + " |", flush=True)
 
