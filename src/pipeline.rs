@@ -31,6 +31,7 @@ macro_rules! stages { ($($Name:ident $name:literal $about:literal;)*) => {
 stages! {
     Import   "import"   "the operators of the model";
     Fold     "fold"     "the operators, with what depends on constants alone computed";
+    Quantize "quantize" "the operators, on integers where values are quantized on both sides";
     Define   "define"   "what each operator computes, in index notation";
     Simplify "simplify" "the same with maps and views inlined into their readers";
     Views    "views"    "the same with tensors laid out as windows move over them";
@@ -80,7 +81,11 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
     check_dimensions(source, options)?;
     let graph = import(
         source,
-        &import::Options { dimensions: options.dimensions.clone(), limits: options.limits.clone() },
+        &import::Options {
+            dimensions: options.dimensions.clone(),
+            limits: options.limits.clone(),
+            requantization: None,
+        },
     )?;
     verify_graph(Stage::Import, &graph)?;
     if options.after == Stage::Import {
@@ -91,6 +96,13 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
     let graph = nablac_graph::fold_batch_normalization(nablac_graph::fold_constants(graph));
     verify_graph(Stage::Fold, &graph)?;
     if options.after == Stage::Fold {
+        return Ok(Form::Graph(graph));
+    }
+
+    begin(Stage::Quantize);
+    let graph = nablac_graph::fuse_quantization(graph);
+    verify_graph(Stage::Quantize, &graph)?;
+    if options.after == Stage::Quantize {
         return Ok(Form::Graph(graph));
     }
 

@@ -42,6 +42,10 @@ impl Writer<'_> {
                 }
                 self.call_math("fma", dtype, &abc.each_ref())
             }
+            Expr::Requantize(rounding, abc) => {
+                let function = self.helpers.requantize(*rounding);
+                self.call(&function, &abc.each_ref())
+            }
             Expr::Stop(a) => self.expression(a),
         }
     }
@@ -88,6 +92,7 @@ impl Writer<'_> {
             Unary::Not => return self.not(a, dtype),
             Unary::Abs => "fabs",
             Unary::Round => "rint",
+            Unary::RoundAway => "round",
             other => other.name(),
         };
         self.call_math(function, dtype, &[a])
@@ -254,6 +259,10 @@ impl Writer<'_> {
                 let (low, high) = (*ends.iter().min()?, *ends.iter().max()?);
                 let fits = low >= i128::from(smallest(dtype)) && high <= i128::from(largest(dtype));
                 fits.then_some((low, high))
+            }
+            Expr::Binary(operation @ (Binary::Min | Binary::Max), a, b) if dtype.is_integer() => {
+                let ((a, b), (c, d)) = (self.interval(a)?, self.interval(b)?);
+                Some(if *operation == Binary::Min { (a.min(c), b.min(d)) } else { (a.max(c), b.max(d)) })
             }
             _ => of_type(dtype),
         }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use nablac_index::{Binary, DType, Unary};
+use nablac_index::{Binary, DType, Rounding, Unary};
 
 use crate::literal::{c_type, is_narrow};
 
@@ -47,6 +47,8 @@ impl Helpers {
             Binary::Rem => ("rem", divide(dtype, "%", "0")),
             Binary::Shl => ("shl", vec![format!("return ({t})(({u})a << (({u})b & {mask}U));")]),
             Binary::Shr => ("shr", vec![format!("return ({t})(a >> (({u})b & {mask}U));")]),
+            Binary::ShrRound => ("rshr", shift_to_nearest(t, mask)),
+            Binary::MulHigh => ("mulhigh", multiply_high(dtype)),
             Binary::Min => ("min", vec![format!("return {};", chosen(dtype, "b < a ? b : a"))]),
             Binary::Max => ("max", vec![format!("return {};", chosen(dtype, "a < b ? b : a"))]),
             Binary::Pow => {
@@ -64,6 +66,39 @@ impl Helpers {
             }
         };
         self.define(1, format!("{name}_{dtype}"), t, &format!("{t} a, {t} b"), &lines)
+    }
+
+    /// The function for a requantization.
+    pub fn requantize(&mut self, rounding: Rounding) -> String {
+        let lines = match rounding {
+            Rounding::Double => {
+                let (high, shift) =
+                    (self.binary(Binary::MulHigh, DType::I32), self.binary(Binary::ShrRound, DType::I32));
+                vec![
+                    "const int32_t left = exponent > 0 ? exponent : 0;".into(),
+                    "const int32_t shifted = (int32_t)((uint32_t)value << left);".into(),
+                    format!("return {shift}({high}(shifted, multiplier), left - exponent);"),
+                ]
+            }
+            _ => {
+                let half = "INT64_C(1) << (shift - 1)";
+                let sum = match rounding {
+                    // Accumulators of 64 bits may leave them: wrapped, as the arithmetic has it.
+                    Rounding::Narrow => {
+                        "(int64_t)((uint64_t)value * (uint64_t)(int64_t)multiplier + (UINT64_C(1) << (shift - 1)))".into()
+                    }
+                    Rounding::Away => format!("(int64_t)value * multiplier + ({half}) - (value < 0)"),
+                    _ => format!("(int64_t)value * multiplier + ({half})"),
+                };
+                vec![
+                    format!("const int32_t shift = {} - exponent;", rounding.fraction_bits()),
+                    format!("return (int32_t)(({sum}) >> shift);"),
+                ]
+            }
+        };
+        let parameters =
+            format!("{} value, int32_t multiplier, int32_t exponent", c_type(rounding.value_dtype()));
+        self.define(2, rounding.name().into(), "int32_t", &parameters, &lines)
     }
 
     fn power(&mut self) -> String {
@@ -153,6 +188,27 @@ fn wide_unsigned(dtype: DType) -> &'static str {
 /// `a ? b : c` of a narrow type is an `int`.
 fn chosen(dtype: DType, choice: &str) -> String {
     if is_narrow(dtype) { format!("({})({choice})", c_type(dtype)) } else { choice.into() }
+}
+
+/// Half away from zero: half of the divisor is added, less one unit below zero.
+fn shift_to_nearest(t: &str, mask: usize) -> Vec<String> {
+    vec![
+        format!("const int32_t amount = b & {mask};"),
+        "const int32_t half = amount > 0 ? INT32_C(1) << (amount - 1) : 0;".into(),
+        format!("return ({t})(((int64_t)a + half - (a < 0 && amount > 0)) >> amount);"),
+    ]
+}
+
+/// The product of two numbers with `bits - 1` fractional bits; only the square of the smallest leaves the type.
+fn multiply_high(dtype: DType) -> Vec<String> {
+    let (t, fraction) = (c_type(dtype), dtype.bytes() * 8 - 1);
+    let maximum = format!("INT{}_MAX", fraction + 1);
+    let wide = if fraction == 31 { "int64_t" } else { "int32_t" };
+    let half = format!("INT{}_C({})", if fraction == 31 { 64 } else { 32 }, 1u64 << (fraction - 1));
+    vec![
+        format!("const {wide} product = (({wide})a * b + {half}) >> {fraction};"),
+        format!("return product > {maximum} ? {maximum} : ({t})product;"),
+    ]
 }
 
 fn divide(dtype: DType, sign: &str, by_minus_one: &str) -> Vec<String> {

@@ -5,8 +5,8 @@
 mod toolchain;
 
 use nablac_index::{
-    Array, Binary, DType, Expr, Index, Kind as Family, LoopId, Reduce, TensorId, Unary, Value, largest,
-    smallest,
+    Array, Binary, DType, Expr, Index, Kind as Family, LoopId, Reduce, Rounding, TensorId, Unary, Value,
+    largest, smallest,
 };
 use nablac_loops::{Buffer, For, Kernel, Kind, Program, Role, Statement, Step};
 
@@ -155,6 +155,26 @@ impl Table {
             }
             self.mixed(dtype);
         }
+        for &rounding in Rounding::ALL {
+            // Multipliers at both ends of what a scale becomes, and exponents at both ends of what they may be.
+            let largest = (1 << rounding.fraction_bits()) - 1;
+            for (place, (multiplier, exponent)) in [
+                (largest, 0),
+                (largest / 2 + 1, -1),
+                (largest - 4321, -7),
+                (largest, -31),
+                (largest / 3 * 2, 9),
+            ]
+            .into_iter()
+            .enumerate()
+            {
+                let name = format!("{}_{place}", rounding.name());
+                self.row(&name, DType::I32, &[rounding.value_dtype()], None, |x| {
+                    let [multiplier, exponent] = [multiplier, exponent].map(|n| Expr::integer(DType::I32, n));
+                    x[0].clone().requantize(rounding, multiplier, exponent)
+                });
+            }
+        }
     }
 
     /// Operations inside of others, where C's precedence and widening come in, and beside constants.
@@ -205,7 +225,9 @@ fn unary_fits(operation: Unary, dtype: DType) -> bool {
         Unary::Neg | Unary::Abs => dtype != DType::Bool,
         Unary::Not => !dtype.is_float(),
         // Correctly rounded everywhere; the others depend on the C library.
-        Unary::Sqrt | Unary::Floor | Unary::Ceil | Unary::Round | Unary::IsNan => dtype.is_float(),
+        Unary::Sqrt | Unary::Floor | Unary::Ceil | Unary::Round | Unary::RoundAway | Unary::IsNan => {
+            dtype.is_float()
+        }
         _ => false,
     }
 }
@@ -216,6 +238,7 @@ fn binary_fits(operation: Binary, dtype: DType) -> bool {
         Binary::Shl | Binary::Shr => dtype.is_integer(),
         Binary::Eq | Binary::Ne => true,
         Binary::Pow => dtype.is_integer(),
+        Binary::ShrRound | Binary::MulHigh => matches!(dtype, DType::I16 | DType::I32),
         _ => dtype.kind() != Family::Bool,
     }
 }

@@ -3,9 +3,10 @@
 //! Owns what a `Tensor` table and its buffer say by themselves. Whether a tensor is an input, a constant or
 //! computed is `graph`'s.
 
+use nablac_graph::Quantization;
 use nablac_graph::half::{f32_from_bfloat16, f32_from_binary16};
 use nablac_graph::limits::{Limit, Limits};
-use nablac_graph::source::{SourceDim, SourceQuantization};
+use nablac_graph::source::SourceDim;
 use nablac_index::{Array, DType};
 
 use crate::Error;
@@ -154,7 +155,7 @@ impl<'a> Tensor<'a> {
     }
 
     /// How its integers stand for real numbers; nothing when the file gives no scale.
-    pub fn quantization(&self) -> Result<Option<SourceQuantization>, Error> {
+    pub fn quantization(&self) -> Result<Option<Quantization>, Error> {
         let Some(table) = self.quantization else { return Ok(None) };
         let broken = |problem: String| Error::model(format!("quantization of {}", self.place()), problem);
         if table.uint8(4)? != 0 {
@@ -182,7 +183,7 @@ impl<'a> Tensor<'a> {
                 format!("{} scales along axis {axis} of a tensor of shape {:?}", scales.len(), self.dims);
             return Err(broken(problem));
         }
-        Ok(Some(SourceQuantization { scales, zero_points, axis: usize::try_from(axis).unwrap_or(0) }))
+        Ok(Some(Quantization { scales, zero_points, axis: usize::try_from(axis).unwrap_or(0) }))
     }
 
     fn kind(&self) -> Result<(&'static str, DType, Storage), Error> {

@@ -8,8 +8,9 @@ use std::cell::Cell;
 use nablac_index::{Builder, DType, Expr, Program, Reduce, Role, TensorId, axes, elements};
 
 use crate::error::Error;
-use crate::graph::{Graph, Node, ValueId};
-use crate::operator::{Definition, Operator};
+use crate::graph::{Graph, Node, Quantized, ValueId};
+use crate::operator::{Definition, Quantizations};
+use crate::quantization::Quantization;
 
 /// The program that a graph means. Inputs and outputs are in the graph's order, under their names.
 pub fn define(graph: &Graph) -> Result<Program, Error> {
@@ -70,7 +71,15 @@ fn define_nodes(graph: &Graph, builder: &mut Builder, tensors: &mut [Option<Tens
         let inputs: Vec<Option<TensorId>> =
             node.inputs.iter().map(|id| id.map(|id| tensor_of(graph, builder, tensors, id))).collect();
         let prefix = node.outputs.first().map_or(&node.name, |&id| &graph.value(id).name);
-        let outputs = define_node(builder, node, prefix, inputs)?;
+        let quantized: Vec<Option<Quantized>> = node.outputs.iter().map(|&id| graph.quantized(id)).collect();
+        let outputs = define_node(
+            builder,
+            node,
+            &|id| graph.value(id).quantization.clone(),
+            &quantized,
+            prefix,
+            inputs,
+        )?;
         for (&id, tensor) in node.outputs.iter().zip(outputs) {
             tensors[id.0 as usize] = Some(tensor);
         }
@@ -81,10 +90,17 @@ fn define_nodes(graph: &Graph, builder: &mut Builder, tensors: &mut [Option<Tens
 fn define_node(
     builder: &mut Builder,
     node: &Node,
+    quantization: &dyn Fn(ValueId) -> Option<Quantization>,
+    quantized: &[Option<Quantized>],
     prefix: &str,
     inputs: Vec<Option<TensorId>>,
 ) -> Result<Vec<TensorId>, Error> {
     builder.set_label(&node.name, prefix);
+    let quantized = node.requantization.map(|requantization| Quantizations {
+        requantization,
+        inputs: node.inputs.iter().map(|id| id.and_then(quantization)).collect(),
+        outputs: quantized.to_vec(),
+    });
     let mut definition = Definition {
         builder,
         node: &node.name,
@@ -93,6 +109,7 @@ fn define_node(
         outputs: vec![],
         regions: &node.regions,
         has_read_regions: Cell::new(false),
+        quantized,
     };
     node.operator.define(&mut definition)?;
     let unread = !node.regions.is_empty() && !definition.has_read_regions.get();
@@ -114,39 +131,51 @@ fn tensor_of(
     })
 }
 
-/// The types of what an operator writes when it is applied to `inputs`.
+/// The types of what a node writes; those of its outputs that are quantized are so as `quantized` says.
 pub(crate) fn output_types(
     graph: &Graph,
-    name: &str,
-    operator: &Operator,
-    inputs: &[Option<ValueId>],
-    regions: &[Graph],
+    node: &Node,
+    quantized: &[Option<Quantized>],
 ) -> Result<Vec<(DType, Vec<usize>)>, Error> {
-    let mut builder = Builder::new(name);
-    let tensors = inputs
-        .iter()
-        .map(|id| {
-            id.map(|id| {
-                let value = graph.value(id);
-                builder.tensor(&value.name, value.dtype, &value.shape, Role::Input)
-            })
-        })
-        .collect();
-    let node = Node {
-        name: name.into(),
-        operator: operator.clone(),
-        inputs: vec![],
-        outputs: vec![],
-        regions: regions.to_vec(),
-    };
-    let outputs = define_node(&mut builder, &node, "", tensors)?;
+    let (builder, outputs) =
+        define_alone(graph, node, &|id| graph.value(id).quantization.clone(), quantized)?;
     for &tensor in &outputs {
         let bytes = elements(builder.program().shape(tensor)).and_then(|n| n.checked_mul(8));
         if bytes.is_none() {
             let problem = format!("a result of shape {:?} fits no memory", builder.shape(tensor));
-            let (node, operator) = (name.into(), operator.name().into());
+            let (node, operator) = (node.name.clone(), node.operator.name().into());
             return Err(Error::Malformed { node, operator, problem });
         }
     }
     Ok(outputs.into_iter().map(|t| (builder.dtype(t), builder.shape(t))).collect())
+}
+
+/// What a node would compute if its inputs were quantized as `inputs` says, and its outputs as `outputs` says.
+pub(crate) fn quantized_program(
+    graph: &Graph,
+    node: &Node,
+    inputs: &dyn Fn(ValueId) -> Option<Quantization>,
+    outputs: &[Option<Quantized>],
+) -> Result<Program, Error> {
+    define_alone(graph, node, inputs, outputs).map(|(builder, _)| builder.finish())
+}
+
+/// A program of one node alone.
+fn define_alone(
+    graph: &Graph,
+    node: &Node,
+    quantization: &dyn Fn(ValueId) -> Option<Quantization>,
+    outputs: &[Option<Quantized>],
+) -> Result<(Builder, Vec<TensorId>), Error> {
+    let mut builder = Builder::new(&node.name);
+    let mut input = |id: ValueId| {
+        let value = graph.value(id);
+        // A quantized operator's weights bound its sums, and decide how it rounds.
+        let known = value.constant.clone().filter(|_| node.requantization.is_some());
+        let role = known.map_or(Role::Input, Role::Constant);
+        builder.tensor(&value.name, value.dtype, &value.shape, role)
+    };
+    let tensors = node.inputs.iter().map(|id| id.map(&mut input)).collect();
+    let outputs = define_node(&mut builder, node, quantization, outputs, "", tensors)?;
+    Ok((builder, outputs))
 }

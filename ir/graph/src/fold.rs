@@ -8,6 +8,7 @@ use nablac_index::{Array, run};
 
 use crate::define::define;
 use crate::graph::{Graph, Node, ValueId};
+use crate::operator::Operator;
 use crate::rewrite::{has_resolved_branch, remove_unread, resolve_branches};
 
 /// The most points of loop boxes that folding one node may visit.
@@ -21,7 +22,9 @@ pub fn fold_constants(mut graph: Graph) -> Graph {
         }
         let node = &graph.nodes[position];
         let known = node.inputs.iter().flatten().all(|id| graph.value(*id).constant.is_some());
-        if let Some(&first) = node.outputs.first().filter(|_| known) {
+        // Integers are half of what there is to keep: those that stand for reals stay so until it is known what reads them.
+        let dequantizes = matches!(node.operator, Operator::Dequantize(_));
+        if let Some(&first) = node.outputs.first().filter(|_| known && !dequantizes) {
             constant_of(&mut graph, first);
         }
     }
@@ -68,9 +71,16 @@ fn evaluate(graph: &Graph, node: &Node, inputs: &[Option<Array>]) -> Option<Vec<
     let mut alone = Graph { name: node.name.clone(), ..Graph::default() };
     let ids: Vec<Option<ValueId>> =
         inputs.iter().map(|array| array.clone().map(|array| alone.add_constant("x", array))).collect();
+    for (own, id) in node.inputs.iter().zip(&ids) {
+        if let (Some(own), Some(id)) = (own, id) {
+            alone.values[id.0 as usize].quantization = graph.value(*own).quantization.clone();
+        }
+    }
     let outputs = node.outputs.iter().map(|&id| {
         let value = graph.value(id);
-        alone.add_value(&value.name, value.dtype, &value.shape, None)
+        let id = alone.add_value(&value.name, value.dtype, &value.shape, None);
+        alone.values[id.0 as usize].quantization = value.quantization.clone();
+        id
     });
     let outputs: Vec<ValueId> = outputs.collect();
     alone.outputs = outputs.clone();

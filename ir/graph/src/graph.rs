@@ -6,6 +6,7 @@
 use nablac_index::{Array, DType};
 
 use crate::operator::Operator;
+use crate::quantization::{Quantization, Requantization};
 
 /// A value of a graph, by position.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -37,6 +38,8 @@ pub struct Value {
     pub shape: Vec<usize>,
     /// Its elements, when they are known at compile time.
     pub constant: Option<Array>,
+    /// How its integers stand for reals, if they do.
+    pub quantization: Option<Quantization>,
 }
 
 /// An operator applied to values.
@@ -52,6 +55,17 @@ pub struct Node {
     pub outputs: Vec<ValueId>,
     /// The subgraphs of If, Loop and Scan.
     pub regions: Vec<Graph>,
+    /// For a node that computes on the integers of quantized values: how its results get to the scale of its outputs.
+    pub requantization: Option<Requantization>,
+}
+
+/// An integer type, and how its values stand for reals.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Quantized {
+    /// The element type.
+    pub dtype: DType,
+    /// Scales and zero points.
+    pub quantization: Quantization,
 }
 
 impl Graph {
@@ -74,7 +88,7 @@ impl Graph {
         constant: Option<Array>,
     ) -> ValueId {
         let name = self.free_name(name);
-        self.values.push(Value { name, dtype, shape: shape.to_vec(), constant });
+        self.values.push(Value { name, dtype, shape: shape.to_vec(), constant, quantization: None });
         ValueId(self.values.len() as u32 - 1)
     }
 
@@ -116,7 +130,9 @@ impl Graph {
         for (id, value) in region.values() {
             let own = given(id).copied();
             ids.push(own.unwrap_or_else(|| {
-                self.add_value(&value.name, value.dtype, &value.shape, value.constant.clone())
+                let name = self.free_name(&value.name);
+                self.values.push(Value { name, ..value.clone() });
+                ValueId(self.values.len() as u32 - 1)
             }));
         }
         let of = |id: &ValueId| ids[id.0 as usize];
@@ -136,18 +152,48 @@ impl Graph {
         inputs: &[Option<ValueId>],
         regions: Vec<Graph>,
     ) -> Result<Vec<ValueId>, crate::Error> {
-        let types = crate::define::output_types(self, name, &operator, inputs, &regions)?;
-        let outputs: Vec<ValueId> = types
-            .iter()
-            .enumerate()
-            .map(|(position, (dtype, shape))| {
-                let value = if position == 0 { name.to_string() } else { format!("{name}.{position}") };
-                self.add_value(&value, *dtype, shape, None)
-            })
-            .collect();
-        let node =
-            Node { name: name.into(), operator, inputs: inputs.to_vec(), outputs: outputs.clone(), regions };
+        let (name, inputs) = (name.to_string(), inputs.to_vec());
+        let node = Node { name, operator, inputs, outputs: vec![], regions, requantization: None };
+        self.add(node, &[])
+    }
+
+    /// Adds a node whose outputs are quantized as `outputs` says; those that it does not speak of are plain.
+    pub fn add_quantized_node(
+        &mut self,
+        name: &str,
+        operator: Operator,
+        inputs: &[Option<ValueId>],
+        outputs: &[Option<Quantized>],
+        requantization: Option<Requantization>,
+    ) -> Result<Vec<ValueId>, crate::Error> {
+        let (name, inputs) = (name.to_string(), inputs.to_vec());
+        let node = Node { name, operator, inputs, outputs: vec![], regions: vec![], requantization };
+        self.add(node, outputs)
+    }
+
+    /// Adds a node, and the values that it writes.
+    pub(crate) fn add(
+        &mut self,
+        mut node: Node,
+        quantized: &[Option<Quantized>],
+    ) -> Result<Vec<ValueId>, crate::Error> {
+        let types = crate::define::output_types(self, &node, quantized)?;
+        for (position, (dtype, shape)) in types.iter().enumerate() {
+            let name = if position == 0 { node.name.clone() } else { format!("{}.{position}", node.name) };
+            let id = self.add_value(&name, *dtype, shape, None);
+            let quantization = quantized.get(position).cloned().flatten().map(|q| q.quantization);
+            self.values[id.0 as usize].quantization = quantization;
+            node.outputs.push(id);
+        }
+        let outputs = node.outputs.clone();
         self.nodes.push(node);
         Ok(outputs)
+    }
+
+    /// How the integers of a value stand for reals, with their type; nothing for plain values.
+    pub fn quantized(&self, id: ValueId) -> Option<Quantized> {
+        let value = self.value(id);
+        let quantization = value.quantization.clone()?;
+        Some(Quantized { dtype: value.dtype, quantization })
     }
 }

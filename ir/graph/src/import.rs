@@ -5,16 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nablac_index::{Array, DType, Value};
+use nablac_index::{Array, DType};
 
 use crate::error::Error;
 use crate::fold::constant_of;
-use crate::graph::{Graph, ValueId};
+use crate::graph::{Graph, Quantized, ValueId};
 use crate::limits::Limits;
 use crate::operator::Entry;
 use crate::ops::entries;
+use crate::quantization::{Quantization, Requantization};
 use crate::rewrite::{name_outputs, remove_unread};
-use crate::source::{SourceAttribute, SourceDim, SourceModel, SourceNode, SourceQuantization, SourceTensor};
+use crate::source::{SourceAttribute, SourceDim, SourceModel, SourceNode, SourceTensor};
 
 mod reader;
 
@@ -27,17 +28,23 @@ pub struct Options {
     pub dimensions: BTreeMap<String, usize>,
     /// What the tensors that nodes compute may grow to.
     pub limits: Limits,
+    /// `--requantize`: how integers get from one scale to another; each framework has its own way.
+    pub requantization: Option<Requantization>,
 }
 
 /// The graph that a model means, or everything in it that is not supported.
 pub fn import(model: &SourceModel, options: &Options) -> Result<Graph, Error> {
     let mut errors = vec![];
     find_unknown(model, &mut errors);
-    let mut scope = Scope::new(model, None, &options.limits);
+    let mut scope = Scope::new(model, None, options);
     for input in &model.inputs {
         match input_type(input, options) {
             Ok((dtype, shape)) => {
-                scope.add_input(&input.name, dtype, &shape);
+                let id = scope.add_input(&input.name, dtype, &shape);
+                match scope.quantization_of(&input.name, id) {
+                    Ok(quantization) => scope.graph.values[id.0 as usize].quantization = quantization,
+                    Err(error) => errors.push(error),
+                }
             }
             Err(error) => {
                 errors.push(error);
@@ -75,10 +82,10 @@ fn entry_of(node: &SourceNode) -> Option<&'static Entry> {
     entries().find(fits)
 }
 
-/// Adds an error for every node that no operator's file spells or that computes with quantized values, also in subgraphs.
+/// Adds an error for every node that no operator's file spells, also in subgraphs.
 fn find_unknown(model: &SourceModel, unknown: &mut Vec<Error>) {
     for node in &model.nodes {
-        if let Some(reason) = unknown_operator(node).or_else(|| quantized_arithmetic(model, node)) {
+        if let Some(reason) = unknown_operator(node) {
             unknown.push(Error::Unsupported {
                 node: node.name.clone(),
                 operator: node.operator.clone(),
@@ -107,19 +114,6 @@ fn unknown_operator(node: &SourceNode) -> Option<String> {
         ),
         None => "the operator is not supported; `nablac ops` lists those that are".into(),
     })
-}
-
-/// Integers that stand for reals may be weights, which become reals. What nodes compute would be taken for plain integers.
-fn quantized_arithmetic(model: &SourceModel, node: &SourceNode) -> Option<String> {
-    let quantized = |name: &&String| {
-        let scaled = model.quantization.get(*name).is_some_and(|q| !q.scales.is_empty());
-        let real = model.dtypes.get(*name).is_some_and(|dtype| dtype.is_float());
-        scaled && !real && !model.constants.contains_key(*name)
-    };
-    let name = node.inputs.iter().chain(&node.outputs).find(quantized)?;
-    Some(format!(
-        "`{name}` holds quantized values, which are not supported: convert the model with float activations"
-    ))
 }
 
 fn input_type(input: &SourceTensor, options: &Options) -> Result<(DType, Vec<usize>), Error> {
@@ -152,8 +146,8 @@ pub(crate) struct Scope<'a> {
     names: BTreeMap<String, ValueId>,
     /// Values that could not be imported; what reads them is skipped, so that each fault is told once.
     poisoned: Vec<String>,
-    quantization: &'a BTreeMap<String, SourceQuantization>,
-    pub(crate) limits: &'a Limits,
+    quantization: &'a BTreeMap<String, Quantization>,
+    options: &'a Options,
     /// The graph around a region.
     outer: Option<&'a Scope<'a>>,
     /// Values of the graph around it that a region reads, and the inputs that stand for them.
@@ -178,7 +172,7 @@ pub struct Region {
 }
 
 impl<'a> Scope<'a> {
-    fn new(model: &'a SourceModel, outer: Option<&'a Scope<'a>>, limits: &'a Limits) -> Scope<'a> {
+    fn new(model: &'a SourceModel, outer: Option<&'a Scope<'a>>, options: &'a Options) -> Scope<'a> {
         let graph = Graph { name: model.name.clone(), ..Graph::default() };
         Scope {
             graph,
@@ -186,7 +180,7 @@ impl<'a> Scope<'a> {
             poisoned: vec![],
             quantization: &model.quantization,
             outer,
-            limits,
+            options,
             captures: vec![],
         }
     }
@@ -238,7 +232,8 @@ impl<'a> Scope<'a> {
             inputs.push(if name.is_empty() { None } else { Some(self.resolve(model, name, node)?) });
         }
         let first = self.graph.values.len();
-        let outputs = (entry.import)(&mut Reader::new(self, model, node, inputs))?;
+        let quantized = self.quantized_outputs(model, node)?;
+        let outputs = (entry.import)(&mut Reader::new(self, model, node, inputs, quantized)?)?;
         for (position, (name, &id)) in
             node.outputs.iter().zip(&outputs).enumerate().filter(|(_, (n, _))| !n.is_empty())
         {
@@ -260,7 +255,7 @@ impl<'a> Scope<'a> {
     }
 
     fn resolve(&mut self, model: &SourceModel, name: &str, node: &SourceNode) -> Result<ValueId, Error> {
-        self.find(model, name).ok_or_else(|| Error::Malformed {
+        self.find(model, name)?.ok_or_else(|| Error::Malformed {
             node: node.name.clone(),
             operator: node.operator.clone(),
             problem: format!("its input `{name}` is written by no node before it"),
@@ -268,22 +263,57 @@ impl<'a> Scope<'a> {
     }
 
     /// The value of a name: a node's, a constant of the file, or one of the graphs around a region.
-    fn find(&mut self, model: &SourceModel, name: &str) -> Option<ValueId> {
+    fn find(&mut self, model: &SourceModel, name: &str) -> Result<Option<ValueId>, Error> {
         if let Some(&id) = self.names.get(name) {
-            return Some(id);
+            return Ok(Some(id));
         }
-        let Some(array) = model.constants.get(name) else { return self.capture(name) };
-        Some(self.add_constant(name, dequantized(array, self.quantization.get(name))))
+        let Some(array) = model.constants.get(name) else { return Ok(self.capture(name)) };
+        let id = self.add_constant(name, array.clone());
+        self.graph.values[id.0 as usize].quantization = self.quantization_of(name, id)?;
+        Ok(Some(id))
+    }
+
+    /// How the integers of a value stand for reals, if the file says so.
+    fn quantization_of(&self, name: &str, id: ValueId) -> Result<Option<Quantization>, Error> {
+        let value = self.graph.value(id);
+        let given = self.quantization.get(name).filter(|q| value.dtype.is_integer() && !q.scales.is_empty());
+        match given.and_then(|q| q.fault(value.dtype, &value.shape)) {
+            None => Ok(given.cloned()),
+            Some(fault) => {
+                Err(Error::Invalid { place: format!("tensor `{name}`"), problem: format!("has {fault}") })
+            }
+        }
+    }
+
+    /// How the integers that a node writes stand for reals. Scales per channel are checked when the shape is known.
+    fn quantized_outputs(
+        &self,
+        model: &SourceModel,
+        node: &SourceNode,
+    ) -> Result<Vec<Option<Quantized>>, Error> {
+        let quantized = |name: &String| {
+            let dtype = model.dtypes.get(name).copied().filter(|dtype| dtype.is_integer());
+            let given = self.quantization.get(name).filter(|q| !q.scales.is_empty());
+            let Some((dtype, quantization)) = dtype.zip(given) else { return Ok(None) };
+            match quantization.uniform().and_then(|_| quantization.fault(dtype, &[])) {
+                None => Ok(Some(Quantized { dtype, quantization: quantization.clone() })),
+                Some(fault) => {
+                    Err(Error::Invalid { place: format!("tensor `{name}`"), problem: format!("has {fault}") })
+                }
+            }
+        };
+        node.outputs.iter().map(quantized).collect()
     }
 
     /// Makes the names that a subgraph reads from outside values of this graph, with their elements if those are known: the
     /// subgraph looks them up here only, and captures what is not constant.
-    fn bring(&mut self, model: &SourceModel, region: &SourceModel) {
+    fn bring(&mut self, model: &SourceModel, region: &SourceModel) -> Result<(), Error> {
         for name in free_names(region) {
-            if let Some(id) = self.find(model, name) {
+            if let Some(id) = self.find(model, name)? {
                 constant_of(&mut self.graph, id);
             }
         }
+        Ok(())
     }
 
     /// Looks a name up in the graph around a region, and makes it an input of the region.
@@ -302,7 +332,7 @@ impl<'a> Scope<'a> {
 
     fn finish(mut self, model: &SourceModel) -> Result<Region, Error> {
         for output in &model.outputs {
-            let id = self.find(model, &output.name);
+            let id = self.find(model, &output.name)?;
             let place = format!("output `{}`", output.name);
             let id = id.ok_or(Error::Invalid { place, problem: "is written by no node".into() })?;
             self.graph.outputs.push(id);
@@ -332,20 +362,4 @@ fn free_names(region: &SourceModel) -> BTreeSet<&str> {
         names.remove(name.as_str());
     }
     names
-}
-
-/// Weights stored as integers with a scale, in a model whose arithmetic is float (TFLite's dynamic-range files), are their
-/// real values: `scale * (q - zero_point)`.
-fn dequantized(array: &Array, quantization: Option<&SourceQuantization>) -> Array {
-    let Some(q) = quantization.filter(|q| !q.scales.is_empty() && array.dtype().bytes() == 1) else {
-        return array.clone();
-    };
-    let inner: usize = array.shape().iter().skip(q.axis + 1).product();
-    let extent = array.shape().get(q.axis).copied().unwrap_or(1);
-    let value = |(position, value): (usize, Value)| {
-        let channel = if q.scales.len() == 1 { 0 } else { position / inner.max(1) % extent };
-        let zero_point = q.zero_points.get(channel).or(q.zero_points.first()).copied().unwrap_or(0);
-        Value::F32(q.scales[channel.min(q.scales.len() - 1)] * (value.as_i64() - zero_point) as f32)
-    };
-    Array::from_values(DType::F32, array.shape(), array.values().enumerate().map(value))
 }

@@ -10,8 +10,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
-use crate::graph::{Graph, ValueId};
+use crate::graph::{Graph, Quantized, ValueId};
 use crate::import::Reader;
+use crate::quantization::{Quantization, Requantization};
 use crate::source::Framework;
 
 pub use crate::ops::Operator;
@@ -28,6 +29,12 @@ pub trait Operation: Clone + PartialEq + std::fmt::Debug + Serialize + Deseriali
 
     /// The meaning, in index notation. Shape, type, interpreter, gradient, fusion class and code follow from it.
     fn define(&self, definition: &mut Definition) -> Result<(), Error>;
+
+    /// The meaning on the integers of quantized values. It follows from the law; an operator says another where its framework
+    /// computes otherwise.
+    fn define_quantized(&self, definition: &mut Definition) -> Result<(), Error> {
+        crate::ops::quantized::derive(definition, &|definition| self.define(definition))
+    }
 }
 
 /// A framework's name for an operator.
@@ -77,6 +84,15 @@ pub struct Definition<'a> {
     pub(crate) outputs: Vec<TensorId>,
     pub(crate) regions: &'a [Graph],
     pub(crate) has_read_regions: Cell<bool>,
+    pub(crate) quantized: Option<Quantizations>,
+}
+
+/// How the values around a quantized node stand for reals.
+#[derive(Clone, Debug)]
+pub(crate) struct Quantizations {
+    pub requantization: Requantization,
+    pub inputs: Vec<Option<Quantization>>,
+    pub outputs: Vec<Option<Quantized>>,
 }
 
 impl<'a> Definition<'a> {
@@ -93,6 +109,21 @@ impl<'a> Definition<'a> {
     /// All inputs.
     pub fn inputs(&self) -> &[Option<TensorId>] {
         &self.inputs
+    }
+
+    /// How a quantized operator's results get to the scale of its outputs; nothing where it computes on plain values.
+    pub fn requantization(&self) -> Option<Requantization> {
+        self.quantized.as_ref().map(|q| q.requantization)
+    }
+
+    /// How the integers of input `position` stand for reals, if they do.
+    pub fn quantization(&self, position: usize) -> Option<&Quantization> {
+        self.quantized.as_ref()?.inputs.get(position)?.as_ref()
+    }
+
+    /// The type of output `position`, if it is quantized.
+    pub fn quantized_output(&self, position: usize) -> Option<&Quantized> {
+        self.quantized.as_ref()?.outputs.get(position)?.as_ref()
     }
 
     /// The subgraphs, of which there must be `N`.
@@ -191,9 +222,12 @@ macro_rules! operators { ($($module:ident :: $Name:ident),* $(,)?) => {
             match self { $(Operator::$Name(_) => <$Name as Operation>::NAME),* }
         }
 
-        /// The operator's meaning; see `Operation::define`.
+        /// The operator's meaning; see `Operation::define` and `Operation::define_quantized`.
         pub fn define(&self, definition: &mut Definition) -> Result<(), Error> {
-            match self { $(Operator::$Name(operator) => operator.define(definition)),* }
+            match (self, &definition.quantized) {
+                $((Operator::$Name(operator), None) => operator.define(definition),)*
+                $((Operator::$Name(operator), Some(_)) => operator.define_quantized(definition),)*
+            }
         }
 
         /// The attributes by name.

@@ -4,9 +4,12 @@
 //!
 //! ```text
 //! graph     = "graph" name "{" { input | constant | node | output } "}"
-//! input     = "input" "%" name ":" type
-//! constant  = "const" "$" name ":" type "=" ( "[" { literal } "]" | "@" hash )
-//! node      = [ label ":" ] value { "," value } "=" operator "(" { value | "_" } ")" [ fields ] { graph }
+//! input     = "input" "%" name ":" type [ scaled ]
+//! constant  = "const" "$" name ":" type [ scaled ] "=" ( "[" { literal } "]" | "@" hash )
+//! node      = [ label ":" ] result { "," result } "=" operator "(" { value | "_" } ")" [ fields ]
+//!             [ "quantized" requantization ] { graph }
+//! result    = value [ ":" element scaled ]
+//! scaled    = "scale" number "zero" integer | "scale" "[" { number } "]" "zero" "[" { integer } "]" "axis" integer
 //! output    = "output" value
 //! value     = ( "%" | "$" ) name
 //! fields    = "{" { name "=" attribute } "}"
@@ -19,12 +22,13 @@
 use std::collections::BTreeMap;
 
 use nablac_index::lexer::{Lexer, Token};
-use nablac_index::{Array, parse_array, parse_type};
+use nablac_index::{Array, DType, parse_array, parse_type};
 use serde_json::{Map, Number, Value as Json};
 
 use crate::error::Error;
-use crate::graph::{Graph, ValueId};
+use crate::graph::{Graph, Node, Quantized, ValueId};
 use crate::operator::Operator;
+use crate::quantization::{Quantization, Requantization};
 
 /// The deepest nesting of subgraphs and of attributes that is read.
 const DEPTH: usize = 64;
@@ -85,15 +89,18 @@ impl Parser<'_> {
             self.lexer.expect_sign(":")?;
             let (dtype, shape) = parse_type(self.lexer)?;
             let id = self.graph.add_value(&name, dtype, &shape, None);
+            self.graph.values[id.0 as usize].quantization = scaled(self.lexer)?;
             self.graph.inputs.push(id);
             self.names.insert(name, id);
         } else if !labelled && self.lexer.take_word("const") {
             let name = self.free_name("$")?;
             self.lexer.expect_sign(":")?;
             let (dtype, shape) = parse_type(self.lexer)?;
+            let quantization = scaled(self.lexer)?;
             self.lexer.expect_sign("=")?;
             let array = parse_array(self.lexer, dtype, &shape, self.constants)?;
             let id = self.graph.add_constant(&name, array);
+            self.graph.values[id.0 as usize].quantization = quantization;
             self.names.insert(name, id);
         } else if !labelled && self.lexer.take_word("output") {
             let id = self.value()?;
@@ -112,12 +119,14 @@ impl Parser<'_> {
             name = label;
         }
         let mut outputs = vec![self.free_name("%")?];
+        let mut quantized = vec![self.quantized()?];
         while self.lexer.take_sign(",") {
             let output = self.free_name("%")?;
             if outputs.contains(&output) {
                 return Err(self.lexer.expected(&format!("a name other than `{output}` before this")).into());
             }
             outputs.push(output);
+            quantized.push(self.quantized()?);
         }
         self.lexer.expect_sign("=")?;
         let spelled = self.lexer.expect_name("an operator")?;
@@ -126,6 +135,12 @@ impl Parser<'_> {
             true => attribute(self.lexer, 0)?,
             false => Json::Object(Map::new()),
         };
+        let mut requantization = None;
+        if self.lexer.take_word("quantized") {
+            let error = self.lexer.expected("how results are requantized: double, single, f64 or f32");
+            let name = self.lexer.expect_name("how results are requantized")?;
+            requantization = Some(Requantization::from_name(&name).ok_or(error)?);
+        }
         let mut regions = vec![];
         while self.lexer.at_word("graph") {
             regions.push(graph_within(self.lexer, self.constants, self.depth + 1)?);
@@ -133,7 +148,8 @@ impl Parser<'_> {
         let refused =
             |problem| Error::Malformed { node: outputs.join(", "), operator: spelled.clone(), problem };
         let operator = Operator::from_attributes(&spelled, attributes).map_err(refused)?;
-        let ids = self.graph.add_node(&name, operator, &inputs, regions)?;
+        let node = Node { name, operator, inputs, outputs: vec![], regions, requantization };
+        let ids = self.graph.add(node, &quantized)?;
         if ids.len() != outputs.len() {
             return Err(refused(format!("it gives {} values", ids.len())));
         }
@@ -142,6 +158,18 @@ impl Parser<'_> {
             self.names.insert(output, id);
         }
         Ok(())
+    }
+
+    /// What stands behind the name of a result that is quantized.
+    fn quantized(&mut self) -> Result<Option<Quantized>, Error> {
+        if !self.lexer.take_sign(":") {
+            return Ok(None);
+        }
+        let error = self.lexer.expected("an element type");
+        let name = self.lexer.expect_name("an element type")?;
+        let dtype = DType::from_name(&name).ok_or(error)?;
+        let error = self.lexer.expected("`scale`");
+        Ok(Some(Quantized { dtype, quantization: scaled(self.lexer)?.ok_or(error)? }))
     }
 
     fn operands(&mut self) -> Result<Vec<Option<ValueId>>, Error> {
@@ -176,6 +204,33 @@ impl Parser<'_> {
         let name = self.lexer.expect_name("a value's name")?;
         if self.names.contains_key(&name) { Err(error.into()) } else { Ok(name) }
     }
+}
+
+/// Reads scales and zero points, if they stand there.
+fn scaled(lexer: &mut Lexer) -> Result<Option<Quantization>, Error> {
+    if !lexer.take_word("scale") {
+        return Ok(None);
+    }
+    let error = lexer.expected("a scale or a list of scales");
+    let scales = attribute(lexer, 0)?;
+    lexer.expect_word("zero")?;
+    let zeros = attribute(lexer, 0)?;
+    let scale = |number: &Json| number.as_f64().map(|scale| scale as f32);
+    let quantization = match (&scales, &zeros) {
+        (Json::Array(scales), Json::Array(zeros)) => {
+            lexer.expect_word("axis")?;
+            let axis = usize::try_from(lexer.expect_integer("an axis")?).ok();
+            let scales: Option<Vec<f32>> = scales.iter().map(scale).collect();
+            let zero_points: Option<Vec<i64>> = zeros.iter().map(Json::as_i64).collect();
+            scales.zip(zero_points).zip(axis).map(|((scales, zero_points), axis)| Quantization {
+                scales,
+                zero_points,
+                axis,
+            })
+        }
+        _ => scale(&scales).zip(zeros.as_i64()).map(|(scale, zero)| Quantization::per_tensor(scale, zero)),
+    };
+    quantization.map(Some).ok_or_else(|| error.into())
 }
 
 /// Reads an attribute.

@@ -11,6 +11,7 @@ use nablac_index::{Array, array_text, is_inline};
 use serde_json::Value as Json;
 
 use crate::graph::{Graph, Node, Value, ValueId};
+use crate::quantization::Quantization;
 
 /// Words that a graph or label can only bear in quotes.
 pub const KEYWORDS: &[&str] = &["graph", "input", "output", "const"];
@@ -30,7 +31,7 @@ impl Graph {
 
     fn print(&self, f: &mut fmt::Formatter, indent: &str) -> fmt::Result {
         for &id in &self.inputs {
-            writeln!(f, "{indent}  input %{}: {}", name(self.value(id)), type_text(self.value(id)))?;
+            writeln!(f, "{indent}  input %{}: {}", name(self.value(id)), quantized_text(self.value(id)))?;
         }
         for (_, value) in self.values() {
             if let Some(array) = &value.constant {
@@ -38,7 +39,7 @@ impl Graph {
                     f,
                     "{indent}  const ${}: {} = {}",
                     name(value),
-                    type_text(value),
+                    quantized_text(value),
                     array_text(array)
                 )?;
             }
@@ -50,7 +51,11 @@ impl Graph {
 
     fn print_node(&self, f: &mut fmt::Formatter, node: &Node, indent: &str) -> fmt::Result {
         let list = |items: Vec<String>| items.join(", ");
-        let outputs = list(node.outputs.iter().map(|&id| self.reference(id)).collect());
+        let written = |&id: &ValueId| match self.quantized(id) {
+            Some(q) => format!("{}: {}{}", self.reference(id), q.dtype, quantization_text(&q.quantization)),
+            None => self.reference(id),
+        };
+        let outputs = list(node.outputs.iter().map(written).collect());
         let operand = |input: &Option<ValueId>| input.map_or("_".into(), |id| self.reference(id));
         let inputs = list(node.inputs.iter().map(operand).collect());
         let label = match node.name.as_str() {
@@ -61,6 +66,9 @@ impl Graph {
         match node.operator.attributes() {
             Json::Object(attributes) if attributes.is_empty() => {}
             attributes => write!(f, " {}", attribute_text(&attributes))?,
+        }
+        if let Some(requantization) = node.requantization {
+            write!(f, " quantized {}", requantization.name())?;
         }
         let types = list(node.outputs.iter().map(|&id| type_text(self.value(id))).collect());
         for (position, region) in node.regions.iter().enumerate() {
@@ -95,6 +103,23 @@ fn name(value: &Value) -> String {
 
 fn type_text(value: &Value) -> String {
     format!("{}{:?}", value.dtype, value.shape)
+}
+
+/// The type with its scales and zero points, if it is quantized.
+fn quantized_text(value: &Value) -> String {
+    let quantization = value.quantization.as_ref().map(quantization_text).unwrap_or_default();
+    format!("{}{quantization}", type_text(value))
+}
+
+/// ` scale 0.5 zero 3`, or lists along an axis.
+fn quantization_text(quantization: &Quantization) -> String {
+    match quantization.uniform() {
+        Some((scale, zero)) => format!(" scale {scale:?} zero {zero}"),
+        None => {
+            let Quantization { scales, zero_points, axis } = quantization;
+            format!(" scale {scales:?} zero {zero_points:?} axis {axis}")
+        }
+    }
 }
 
 /// An attribute: numbers, words or quoted text, lists, and records in braces.

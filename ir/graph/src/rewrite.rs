@@ -5,8 +5,10 @@ use crate::operator::Operator;
 use crate::ops::Identity;
 
 mod fold_batch_normalization;
+mod fuse_quantization;
 
 pub use fold_batch_normalization::fold_batch_normalization;
+pub use fuse_quantization::fuse_quantization;
 
 /// Removes nodes whose values nobody reads or are known, then values that no node names. The values that are left are
 /// numbered in the order of the text: inputs, constants, then what the nodes write.
@@ -74,12 +76,14 @@ pub(crate) fn name_outputs(mut graph: Graph, names: &[&str]) -> Graph {
 fn add_copy(graph: &mut Graph, name: &str, id: ValueId) -> ValueId {
     let value = graph.value(id).clone();
     let copy = graph.add_value(name, value.dtype, &value.shape, None);
+    graph.values[copy.0 as usize].quantization = value.quantization;
     graph.nodes.push(Node {
         name: name.into(),
         operator: Identity {}.into(),
         inputs: vec![Some(id)],
         outputs: vec![copy],
         regions: vec![],
+        requantization: None,
     });
     copy
 }

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use nablac_index::{Array, DType};
 
+use crate::quantization::Quantization;
+
 /// The framework whose vocabulary a node list speaks.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Framework {
@@ -30,23 +32,12 @@ pub struct SourceModel {
     /// Weights and other constants by value name.
     pub constants: BTreeMap<String, Array>,
     /// How integers of a tensor stand for reals, by value name, where the file says so.
-    pub quantization: BTreeMap<String, SourceQuantization>,
+    pub quantization: BTreeMap<String, Quantization>,
     /// The nodes, in the file's order (importers do not sort).
     pub nodes: Vec<SourceNode>,
     /// The element types of values that nodes compute, by value name, for those that the file says so of. TFLite
     /// states them all, and where its options are silent they alone say what a node converts to.
     pub dtypes: BTreeMap<String, DType>,
-}
-
-/// How the integers of a tensor stand for reals: `real = scale * (integer - zero_point)`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SourceQuantization {
-    /// One scale, or one per index of `axis`.
-    pub scales: Vec<f32>,
-    /// As many zero points.
-    pub zero_points: Vec<i64>,
-    /// The axis that scales vary along; of no meaning when there is one scale.
-    pub axis: usize,
 }
 
 /// A named input or output.

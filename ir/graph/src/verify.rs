@@ -21,6 +21,9 @@ pub fn verify(graph: &Graph) -> Result<(), Error> {
         if !value.constant.as_ref().is_none_or(fits) {
             return Err(invalid("its elements are of another type"));
         }
+        if let Some(fault) = value.quantization.as_ref().and_then(|q| q.fault(value.dtype, &value.shape)) {
+            return Err(invalid(&format!("it has {fault}")));
+        }
     }
     let mut written = vec![false; graph.values.len()];
     for (id, _) in graph.values().filter(|(_, value)| value.constant.is_some()) {
@@ -40,7 +43,12 @@ fn verify_node(graph: &Graph, node: &Node, written: &mut [bool]) -> Result<(), E
     let place = format!("node `{}` ({})", node.name, node.operator.name());
     node.inputs.iter().flatten().try_for_each(|&id| read(graph, written, &place, id))?;
     node.regions.iter().try_for_each(verify)?;
-    let types = output_types(graph, &node.name, &node.operator, &node.inputs, &node.regions)?;
+    let quantized: Vec<_> = node
+        .outputs
+        .iter()
+        .map(|&id| graph.values.get(id.0 as usize).and_then(|_| graph.quantized(id)))
+        .collect();
+    let types = output_types(graph, node, &quantized)?;
     if types.len() != node.outputs.len() || types.is_empty() {
         let problem = format!("it writes {} values, its operator gives {}", node.outputs.len(), types.len());
         return Err(invalid(place, &problem));

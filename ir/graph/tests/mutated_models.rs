@@ -7,11 +7,10 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use nablac_graph::Quantization;
 use nablac_graph::import::Options;
 use nablac_graph::limits::Limits;
-use nablac_graph::source::{
-    Framework, SourceAttribute, SourceDim, SourceModel, SourceNode, SourceQuantization, SourceTensor,
-};
+use nablac_graph::source::{Framework, SourceAttribute, SourceDim, SourceModel, SourceNode, SourceTensor};
 use nablac_graph::{Error, define, fold_constants, import, verify};
 use nablac_index::{Array, DType, Value};
 use serde_json::{Value as Json, json};
@@ -141,29 +140,56 @@ fn tflite(dtype: DType, nodes: &[(&str, &[&str], &str)]) -> SourceModel {
     }
 }
 
-#[test]
-fn every_node_that_computes_with_quantized_values_is_named() {
+/// Two sums and a rectifier on quantized values.
+fn quantized_sums(scale: &Quantization) -> SourceModel {
     let nodes: [(&str, &[&str], &str); 3] =
         [("ADD", &["x", "x"], "y"), ("ADD", &["y", "w"], "z"), ("RELU", &["z"], "r")];
     let mut model = tflite(DType::I8, &nodes);
     let weights = Array::from_values(DType::I8, &[1, 2, 2, 1], [1, 2, 3, 4].map(Value::Int));
     model.constants.insert("w".into(), weights);
-    let scale = SourceQuantization { scales: vec![0.5], zero_points: vec![3], axis: 0 };
-    for name in ["x", "y", "z", "w"] {
+    for name in ["x", "y", "z", "r", "w"] {
         model.dtypes.insert(name.into(), DType::I8);
         model.quantization.insert(name.into(), scale.clone());
     }
-    let error = import(&model, &Options::default()).unwrap_err();
-    assert!(error.is_unsupported(), "{error}");
-    for named in ["`ADD_y` (ADD): `x` holds quantized", "`ADD_z` (ADD): `y`", "`RELU_r` (RELU): `z`"] {
-        assert!(error.to_string().contains(named), "{error}");
+    model
+}
+
+#[test]
+fn scales_that_make_no_sense_are_named() {
+    let good = Quantization { scales: vec![0.5], zero_points: vec![3], axis: 0 };
+    import(&quantized_sums(&good), &Options::default()).unwrap();
+    for (bad, problem) in [
+        (Quantization { scales: vec![0.0], ..good.clone() }, "a scale of 0"),
+        (Quantization { scales: vec![f32::NAN], ..good.clone() }, "a scale of NaN"),
+        (Quantization { scales: vec![-1.0], ..good.clone() }, "a scale of -1"),
+        (Quantization { zero_points: vec![128], ..good.clone() }, "a zero point of 128, which is no i8"),
+        (Quantization { scales: vec![1.0; 2], zero_points: vec![0; 2], axis: 4 }, "scales along axis 4"),
+        (Quantization { scales: vec![1.0; 3], zero_points: vec![0; 3], axis: 1 }, "3 scales along axis 1"),
+        (Quantization { scales: vec![1.0; 2], zero_points: vec![0], axis: 1 }, "2 scales and 1 zero points"),
+    ] {
+        for place in ["x", "w", "z"] {
+            let mut model = quantized_sums(&good);
+            model.quantization.insert(place.into(), bad.clone());
+            let error = import(&model, &Options::default()).unwrap_err().to_string();
+            assert!(error.contains(problem) || error.contains("activations have one"), "{place}: {error}");
+            assert!(error.contains(&format!("`{place}`")) || error.contains("ADD_"), "{place}: {error}");
+        }
     }
-    // Weights alone may be quantized: they become reals.
+    let mut model = quantized_sums(&good);
+    model.quantization.remove("r");
+    let error = import(&model, &Options::default()).unwrap_err().to_string();
+    assert!(error.contains("`RELU_r` (RELU)") && error.contains("its output has no scale"), "{error}");
+}
+
+#[test]
+fn quantized_weights_beside_real_activations_are_dequantized() {
+    let nodes: [(&str, &[&str], &str); 1] = [("ADD", &["x", "w"], "y")];
     let mut model = tflite(DType::F32, &nodes);
     let weights = Array::from_values(DType::I8, &[1, 2, 2, 1], [1, 2, 3, 4].map(Value::Int));
     model.constants.insert("w".into(), weights);
-    model.quantization.insert("w".into(), scale);
-    import(&model, &Options::default()).unwrap();
+    model.quantization.insert("w".into(), Quantization { scales: vec![0.5], zero_points: vec![3], axis: 0 });
+    let graph = import(&model, &Options::default()).unwrap();
+    assert!(graph.to_string().contains("= dequantize($w, "), "{graph}");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! folded constant is the same on every host.
 
 use crate::dtype::{DType, Kind, Value, wrap};
-use crate::expression::{Binary, Unary};
+use crate::expression::{Binary, Rounding, Unary};
 
 /// `operation(a)` for an operand of type `dtype`.
 pub fn unary(operation: Unary, dtype: DType, a: Value) -> Value {
@@ -33,6 +33,7 @@ fn unary_f32(operation: Unary, x: f32) -> f32 {
         Unary::Floor => x.floor(),
         Unary::Ceil => x.ceil(),
         Unary::Round => x.round_ties_even(),
+        Unary::RoundAway => x.round(),
         Unary::IsNan => f32::from(x.is_nan()),
     }
 }
@@ -52,6 +53,7 @@ fn unary_f64(operation: Unary, x: f64) -> f64 {
         Unary::Floor => x.floor(),
         Unary::Ceil => x.ceil(),
         Unary::Round => x.round_ties_even(),
+        Unary::RoundAway => x.round(),
         Unary::IsNan => f64::from(x.is_nan()),
     }
 }
@@ -160,8 +162,38 @@ fn binary_integer(operation: Binary, dtype: DType, x: i64, y: i64) -> i64 {
         Binary::Shl => x << amount,
         Binary::Shr if unsigned => ((x as u64) >> amount) as i64,
         Binary::Shr => x >> amount,
+        Binary::ShrRound => shift_to_nearest(x, amount),
+        Binary::MulHigh => {
+            let fraction = dtype.bytes() as u32 * 8 - 1;
+            let product = (x.wrapping_mul(y).wrapping_add(1 << (fraction - 1))) >> fraction;
+            product.min((1 << fraction) - 1)
+        }
         _ => x, // comparisons are decided before
     }
+}
+
+/// `x / 2^amount` to the nearest, half away from zero; `|x|` is below `2^62`.
+fn shift_to_nearest(x: i64, amount: u32) -> i64 {
+    let half = if amount == 0 { 0 } else { 1i64 << (amount - 1) };
+    (x + half - i64::from(x < 0 && amount > 0)) >> amount
+}
+
+/// `value * multiplier * 2^exponent`, where the multiplier is a fixed-point number with `rounding.fraction_bits()` bits behind
+/// the point. Exponents run from -31 up to 30 (14 for `Narrow`); the result wraps in 32 bits.
+pub fn requantize(rounding: Rounding, value: Value, multiplier: Value, exponent: Value) -> Value {
+    let (x, m, e) = (value.as_i64(), multiplier.as_i64(), exponent.as_i64());
+    let shift = (rounding.fraction_bits() - e).clamp(1, 62) as u32;
+    let product = x.wrapping_mul(m);
+    let rounded = match rounding {
+        Rounding::Double => {
+            let shifted = wrap(DType::I32, x << e.clamp(0, 31));
+            let high = binary_integer(Binary::MulHigh, DType::I32, shifted, m);
+            shift_to_nearest(high, (-e).clamp(0, 31) as u32)
+        }
+        Rounding::Single | Rounding::Narrow => product.wrapping_add(1 << (shift - 1)) >> shift,
+        Rounding::Away => shift_to_nearest(product, shift),
+    };
+    Value::Int(wrap(DType::I32, rounded))
 }
 
 /// `x^y`, wrapping; 0 for negative exponents except of 1 and -1, as truncation of the real result gives.
@@ -241,6 +273,36 @@ mod tests {
         assert_eq!(cast(Value::F32(300.0), DType::F32, DType::U8), Value::Int(255));
         assert_eq!(cast(Value::F32(f32::NAN), DType::F32, DType::I32), Value::Int(0));
         assert_eq!(cast(Value::Int(300), DType::I32, DType::U8), Value::Int(44));
+    }
+
+    #[test]
+    fn requantization_rounds_as_it_is_called() {
+        // 5 * 0.5 * 2^0 = 2.5 and -2.5; 6 * 0.5 * 2^-1 = 1.5.
+        let half = Value::Int(1 << 30);
+        let of = |rounding, x, e| requantize(rounding, Value::Int(x), half, Value::Int(e));
+        for (rounding, values) in [
+            (Rounding::Double, [3, -2, 2, -2]),
+            (Rounding::Single, [3, -2, 2, -1]),
+            (Rounding::Away, [3, -3, 2, -2]),
+        ] {
+            let found = [of(rounding, 5, 0), of(rounding, -5, 0), of(rounding, 6, -1), of(rounding, -6, -1)];
+            assert_eq!(found, values.map(Value::Int), "{rounding:?}");
+        }
+        // 7 * 0.5 = 3.5 is 4; 4 / 2 is 2; rounded once, 1.75 is 2. 5 * 0.5 = 2.5 is 3; 3 / 2 is 2, but 1.25 is 1.
+        assert_eq!(of(Rounding::Double, 5, -1), Value::Int(2));
+        assert_eq!(of(Rounding::Single, 5, -1), Value::Int(1));
+        let narrow = requantize(Rounding::Narrow, Value::Int(1 << 40), Value::Int(1 << 14), Value::Int(-25));
+        assert_eq!(narrow, Value::Int(1 << 14));
+    }
+
+    #[test]
+    fn fixed_point_products_saturate_and_shifts_round_away_from_zero() {
+        let high = |a, b| binary(Binary::MulHigh, DType::I32, Value::Int(a), Value::Int(b));
+        assert_eq!(high(i64::from(i32::MIN), i64::from(i32::MIN)), Value::Int(i64::from(i32::MAX)));
+        assert_eq!(high(3, 1 << 30), Value::Int(2));
+        assert_eq!(high(-3, 1 << 30), Value::Int(-1));
+        let shift = |a, n| binary(Binary::ShrRound, DType::I32, Value::Int(a), Value::Int(n));
+        assert_eq!([shift(3, 1), shift(-3, 1), shift(-5, 2), shift(7, 0)], [2, -2, -1, 7].map(Value::Int));
     }
 
     #[test]

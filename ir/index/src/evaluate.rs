@@ -5,7 +5,7 @@
 
 use crate::arithmetic;
 use crate::dtype::{DType, Value};
-use crate::expression::{Access, Binary, Expr, Unary};
+use crate::expression::{Access, Binary, Expr, Rounding, Unary};
 use crate::index::{Atom, Index};
 use crate::program::TensorId;
 use crate::scope::Scope;
@@ -44,6 +44,8 @@ pub enum Code {
     Cast(DType, DType, Box<Code>),
     /// Three operands of the given type.
     MultiplyAdd(DType, Box<[Code; 3]>),
+    /// An accumulator at another scale.
+    Requantize(Rounding, Box<[Code; 3]>),
 }
 
 /// Where in a tensor an access lands.
@@ -95,6 +97,7 @@ impl Compiler<'_> {
             Expr::Select(abc) => Code::Select(three(abc)),
             Expr::Cast(to, a) => Code::Cast(self.scope.type_of(a), *to, boxed(a)),
             Expr::MultiplyAdd(abc) => Code::MultiplyAdd(self.scope.type_of(&abc[0]), three(abc)),
+            Expr::Requantize(rounding, abc) => Code::Requantize(*rounding, three(abc)),
             Expr::Stop(a) => self.code(a),
         }
     }
@@ -216,6 +219,10 @@ impl Code {
             Code::MultiplyAdd(dtype, abc) => {
                 let [a, b, c] = [0, 1, 2].map(|i| abc[i].evaluate(elements, at));
                 arithmetic::multiply_add(*dtype, a?, b?, c?)
+            }
+            Code::Requantize(rounding, abc) => {
+                let [value, multiplier, exponent] = [0, 1, 2].map(|i| abc[i].evaluate(elements, at));
+                arithmetic::requantize(*rounding, value?, multiplier?, exponent?)
             }
         })
     }

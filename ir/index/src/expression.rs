@@ -28,6 +28,9 @@ pub enum Expr {
     Cast(DType, Box<Expr>),
     /// `a * b + c`, rounded once.
     MultiplyAdd(Box<[Expr; 3]>),
+    /// An accumulator at another scale: `[value, multiplier, exponent]` is `value * multiplier * 2^exponent` as `i32`, where the
+    /// multiplier is a fixed-point number below one. Differentiation sees the real product, not its steps.
+    Requantize(Rounding, Box<[Expr; 3]>),
     /// A value through which no gradient flows.
     Stop(Box<Expr>),
 }
@@ -75,6 +78,7 @@ operations! {
         Floor "floor" "largest integer not above";
         Ceil  "ceil"  "smallest integer not below";
         Round "round" "nearest integer, half to even";
+        RoundAway "round_away" "nearest integer, half away from zero";
         IsNan "isnan" "whether the value is not a number";
     }
 }
@@ -101,6 +105,30 @@ operations! {
         Xor "xor" "logical or bitwise exclusive disjunction";
         Shl "shl" "left shift; the amount is taken modulo the width";
         Shr "shr" "right shift, arithmetic for signed types; the amount is taken modulo the width";
+        ShrRound "rshr" "right shift of a signed number to the nearest, half away from zero; the amount is taken modulo the width";
+        MulHigh "mulhigh" "product of signed fixed-point numbers below one, to the nearest, half up; -1 * -1 saturates";
+    }
+}
+
+operations! {
+    /// How the product of a requantization becomes an integer. The multiplier has 31 fractional bits, and 15 for `Narrow`.
+    Rounding {
+        Double "requantize_double" "the product is rounded half up, then its right shift half away from zero, as gemmlowp and TFLite's reference kernels do";
+        Single "requantize_single" "rounded once, half up";
+        Away   "requantize_away"   "rounded once, half away from zero";
+        Narrow "requantize_narrow" "of an `i64` by a 16-bit multiplier, rounded once, half up, as TFLite does behind 64-bit accumulators";
+    }
+}
+
+impl Rounding {
+    /// The type of the value that is requantized.
+    pub fn value_dtype(self) -> DType {
+        if self == Rounding::Narrow { DType::I64 } else { DType::I32 }
+    }
+
+    /// The fractional bits of the multiplier.
+    pub fn fraction_bits(self) -> i64 {
+        if self == Rounding::Narrow { 15 } else { 31 }
     }
 }
 
@@ -162,6 +190,11 @@ impl Expr {
         Expr::Select(Box::new([self, then, otherwise]))
     }
 
+    /// `self * multiplier * 2^exponent` as `i32`; see `Expr::Requantize`.
+    pub fn requantize(self, rounding: Rounding, multiplier: Expr, exponent: Expr) -> Expr {
+        Expr::Requantize(rounding, Box::new([self, multiplier, exponent]))
+    }
+
     /// Conversion to `dtype`; nothing when `self` is known to be of that type already.
     pub fn cast(self, dtype: DType) -> Expr {
         match &self {
@@ -175,6 +208,7 @@ impl Expr {
         match self {
             Expr::Literal(dtype, _) | Expr::Cast(dtype, _) => *dtype,
             Expr::Index(_) => DType::I64,
+            Expr::Requantize(..) => DType::I32,
             Expr::Read(access) => of(access.tensor),
             Expr::Unary(Unary::IsNan, _) => DType::Bool,
             Expr::Binary(operation, ..) if operation.is_comparison() => DType::Bool,
@@ -190,7 +224,7 @@ impl Expr {
             Expr::Literal(..) | Expr::Index(_) | Expr::Read(_) => vec![],
             Expr::Unary(_, a) | Expr::Cast(_, a) | Expr::Stop(a) => vec![a],
             Expr::Binary(_, a, b) => vec![a, b],
-            Expr::Select(abc) | Expr::MultiplyAdd(abc) => abc.iter().collect(),
+            Expr::Select(abc) | Expr::MultiplyAdd(abc) | Expr::Requantize(_, abc) => abc.iter().collect(),
         }
     }
 
@@ -208,6 +242,7 @@ impl Expr {
             }
             Expr::Select(abc) => Expr::Select(three(abc, f)),
             Expr::MultiplyAdd(abc) => Expr::MultiplyAdd(three(abc, f)),
+            Expr::Requantize(rounding, abc) => Expr::Requantize(*rounding, three(abc, f)),
             Expr::Cast(dtype, a) => Expr::Cast(*dtype, Box::new(a.rewrite(f))),
             Expr::Stop(a) => Expr::Stop(Box::new(a.rewrite(f))),
         };

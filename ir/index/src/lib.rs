@@ -25,7 +25,7 @@ pub use build::{Builder, MAX_RANK, axes};
 pub use dtype::{DType, Kind, Value, wrap};
 pub use error::Error;
 pub use evaluate::row_major_strides;
-pub use expression::{Access, Binary, Expr, Unary};
+pub use expression::{Access, Binary, Expr, Rounding, Unary};
 pub use index::{Atom, Index};
 pub use interpret::{Memory, run, run_all};
 pub use parse::{parse, parse_array, parse_literal, parse_program, parse_reduce, parse_type, parse_with};

@@ -4,9 +4,11 @@ use nablac_index::{Array, DType, Value};
 
 use crate::error::Error;
 use crate::fold;
-use crate::graph::{Graph, ValueId};
+use crate::graph::{Graph, Quantized, ValueId};
 use crate::import::{Given, Region, Scope};
 use crate::operator::Operator;
+use crate::ops::dequantize;
+use crate::quantization::Requantization;
 use crate::rewrite::remove_unread;
 use crate::source::{Framework, SourceAttribute, SourceModel, SourceNode};
 
@@ -16,6 +18,10 @@ pub struct Reader<'r, 's> {
     model: &'r SourceModel,
     node: &'r SourceNode,
     inputs: Vec<Option<ValueId>>,
+    /// How what the node writes is quantized, as far as its file says so.
+    quantized: Vec<Option<Quantized>>,
+    /// Nothing for a node that computes on plain values.
+    requantization: Option<Requantization>,
 }
 
 impl<'r, 's> Reader<'r, 's> {
@@ -24,8 +30,66 @@ impl<'r, 's> Reader<'r, 's> {
         model: &'r SourceModel,
         node: &'r SourceNode,
         inputs: Vec<Option<ValueId>>,
-    ) -> Reader<'r, 's> {
-        Reader { scope, model, node, inputs }
+        quantized: Vec<Option<Quantized>>,
+    ) -> Result<Reader<'r, 's>, Error> {
+        // In TFLite scales belong to tensors, and an operator that reads quantized ones computes with them. ONNX's operators compute
+        // on integers as such: scales are operands of those that know them.
+        let scaled = |id: &ValueId| {
+            let computed = scope.graph.value(*id).constant.is_none();
+            node.framework == Framework::Tflite && computed && scope.graph.quantized(*id).is_some()
+        };
+        let is_quantized = inputs.iter().flatten().any(scaled) || quantized.iter().any(Option::is_some);
+        let requantization =
+            is_quantized.then(|| scope.options.requantization.unwrap_or(Requantization::Double));
+        Ok(Reader { scope, model, node, inputs, quantized, requantization })
+    }
+
+    /// How the integers of a value stand for reals, with their type; nothing for plain values.
+    pub fn quantized(&self, value: ValueId) -> Option<Quantized> {
+        self.scope.graph.quantized(value)
+    }
+
+    /// How output `position` is quantized, if it is.
+    pub fn quantized_output(&self, position: usize) -> Option<Quantized> {
+        self.quantized.get(position).cloned().flatten()
+    }
+
+    /// Whether the node computes on the integers of quantized values.
+    pub fn is_quantized(&self) -> bool {
+        self.requantization.is_some()
+    }
+
+    /// The framework requantizes this operator's results in another way than most; what the user asked for goes before.
+    pub fn requantize_by(&mut self, own: Requantization) {
+        self.requantization = self.requantization.map(|_| self.scope.options.requantization.unwrap_or(own));
+    }
+
+    /// The real numbers of a value: a quantized one is dequantized by a node of its own.
+    pub fn real(&mut self, value: ValueId) -> Result<ValueId, Error> {
+        match self.quantized(value) {
+            Some(quantized) if self.framework() == Framework::Tflite => {
+                dequantize(self, value, &quantized.quantization)
+            }
+            _ => Ok(value),
+        }
+    }
+
+    /// Adds a node that works on plain values or knows scales by itself, with one output that is quantized as said.
+    pub fn add_plain(
+        &mut self,
+        operator: impl Into<Operator>,
+        inputs: &[ValueId],
+        quantized: Option<Quantized>,
+    ) -> Result<ValueId, Error> {
+        let inputs: Vec<Option<ValueId>> = inputs.iter().copied().map(Some).collect();
+        let added = self.scope.graph.add_quantized_node(
+            &self.node.name,
+            operator.into(),
+            &inputs,
+            &[quantized],
+            None,
+        );
+        Ok(self.checked(added)?[0])
     }
 
     /// Whose vocabulary the node is of.
@@ -199,11 +263,32 @@ impl<'r, 's> Reader<'r, 's> {
         inputs: &[Option<ValueId>],
         regions: Vec<Graph>,
     ) -> Result<Vec<ValueId>, Error> {
-        let added = self.scope.graph.add_node(&self.node.name, operator.into(), inputs, regions);
+        if self.requantization.is_none() {
+            let real = inputs.iter().map(|id| id.map(|id| self.real(id)).transpose());
+            let real = real.collect::<Result<Vec<_>, Error>>()?;
+            let added = self.scope.graph.add_node(&self.node.name, operator.into(), &real, regions);
+            return self.checked(added);
+        }
+        if !regions.is_empty() {
+            return Err(self.unsupported("control flow over quantized values: keep its values in float"));
+        }
+        let (name, quantized) = (&self.node.name, &self.quantized);
+        let added = self.scope.graph.add_quantized_node(
+            name,
+            operator.into(),
+            inputs,
+            quantized,
+            self.requantization,
+        );
+        self.checked(added)
+    }
+
+    /// The values of a node that has been added, within limits.
+    fn checked(&self, added: Result<Vec<ValueId>, Error>) -> Result<Vec<ValueId>, Error> {
         let outputs = added.map_err(|error| self.spelled(error))?;
         for &id in &outputs {
             let subject = || format!("node `{}` ({})", self.node.name, self.node.operator);
-            self.scope.limits.check_shape(&self.scope.graph.value(id).shape, subject)?;
+            self.scope.options.limits.check_shape(&self.scope.graph.value(id).shape, subject)?;
         }
         Ok(outputs)
     }
@@ -241,8 +326,8 @@ impl<'r, 's> Reader<'r, 's> {
             let problem = format!("`{name}` has {} inputs instead of {}", model.inputs.len(), inputs.len());
             return Err(self.malformed(problem));
         }
-        self.scope.bring(self.model, model);
-        let mut inner = Scope::new(model, Some(self.scope), self.scope.limits);
+        self.scope.bring(self.model, model)?;
+        let mut inner = Scope::new(model, Some(self.scope), self.scope.options);
         for (input, given) in model.inputs.iter().zip(inputs) {
             match given {
                 Given::Type(dtype, shape) => inner.add_input(&input.name, *dtype, shape),

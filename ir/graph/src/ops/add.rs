@@ -1,8 +1,10 @@
 //! `y[…] = a[…] + b[…]`, broadcast
+//!
+//! TFLite brings quantized operands to the larger one's scale first (`quantized/addition.rs`).
 
 use serde::{Deserialize, Serialize};
 
-use super::{activation, broadcast};
+use super::{activation, broadcast, quantized};
 use crate::error::Error;
 use crate::graph::ValueId;
 use crate::import::Reader;
@@ -24,5 +26,9 @@ impl Operation for Add {
 
     fn define(&self, definition: &mut Definition) -> Result<(), Error> {
         broadcast::pair(definition, |a, b| a + b)
+    }
+
+    fn define_quantized(&self, definition: &mut Definition) -> Result<(), Error> {
+        quantized::addition(definition, &|definition| self.define(definition), |a, b| a + b)
     }
 }

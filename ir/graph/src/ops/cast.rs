@@ -42,12 +42,7 @@ impl Operation for Cast {
             ("CastLike", _) => node.dtype(node.input(1)?),
             ("CAST", Some(dtype)) => dtype, // the options may be absent
             ("CAST", None) => from_tflite(node, "out_data_type")?,
-            _ => {
-                let to = node.int("to", 0)?;
-                let row = ENUMERATORS.iter().find(|row| row.1 == to);
-                let reason = || node.unsupported(format!("conversion to element type number {to}"));
-                row.ok_or_else(reason)?.0
-            }
+            _ => from_onnx(node, "to")?,
         };
         cast(node, x, to).map(|y| vec![y])
     }
@@ -63,6 +58,14 @@ impl Operation for Cast {
 /// `x` as a value of type `to`; `x` itself if it is of that type.
 pub(super) fn cast(node: &mut Reader, x: ValueId, to: DType) -> Result<ValueId, Error> {
     if node.dtype(x) == to { Ok(x) } else { node.add(Cast { to }, &[x]) }
+}
+
+/// The element type that attribute `name` names by ONNX's enumerator.
+pub(super) fn from_onnx(node: &Reader, name: &str) -> Result<DType, Error> {
+    let enumerator = node.int(name, 0)?;
+    let row = ENUMERATORS.iter().find(|row| row.1 == enumerator);
+    row.map(|row| row.0)
+        .ok_or_else(|| node.unsupported(format!("conversion to element type number {enumerator}")))
 }
 
 /// The element type that attribute `name` names by TFLite's enumerator.

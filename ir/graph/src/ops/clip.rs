@@ -1,6 +1,6 @@
 //! `y[…] = min(max(x[…], low), high)`
 
-use nablac_index::Expr;
+use nablac_index::{DType, Expr};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -49,7 +49,7 @@ impl Operation for Clip {
 
 /// Adds a node that limits `x` to `low..=high`.
 pub(super) fn clip(node: &mut Reader, x: ValueId, low: f64, high: f64) -> Result<ValueId, Error> {
-    let dtype = node.dtype(x);
+    let dtype = if node.is_quantized() { DType::F32 } else { node.dtype(x) };
     let [low, high] = [("low", low), ("high", high)].map(|(name, bound)| node.add_scalar(name, dtype, bound));
     node.add(Clip {}, &[x, low, high])
 }

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::graph::ValueId;
 use crate::import::Reader;
 use crate::operator::{Definition, Operation, Spelling, tflite};
+use crate::quantization::Requantization;
 
 /// A dense layer. The inputs are `x`, the weights, and a bias that may be left out.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -28,6 +29,7 @@ impl Operation for FullyConnected {
         if node.int("weights_format", 0)? != 0 {
             return Err(node.unsupported("weights in shuffled order: convert the model without them"));
         }
+        node.requantize_by(Requantization::F64);
         let keep_dimensions = node.int("keep_num_dims", 0)? != 0;
         let y = node.same(FullyConnected { keep_dimensions })?[0];
         Ok(vec![activation::fused(node, y)?])

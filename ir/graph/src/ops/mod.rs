@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::operator::{Definition, Entry, Operation, compositions, operators};
 
+pub(crate) use dequantize::dequantize;
 pub use layout::{FilterLayout, Layout};
 pub use max_pool::Indices;
 pub use pool::Pool;
@@ -15,8 +16,10 @@ mod broadcast;
 mod convolution;
 mod layout;
 mod pool;
+pub(crate) mod quantized;
 mod reduce;
 mod repetition;
+mod requantize;
 mod window;
 
 operators! {
@@ -30,6 +33,7 @@ operators! {
     concat::Concat,
     conv::Conv,
     conv_transpose::ConvTranspose,
+    dequantize::Dequantize,
     div::Div,
     elu::Elu,
     erf::Erf,
@@ -61,6 +65,7 @@ operators! {
     pad::Pad,
     pow::Pow,
     prelu::PRelu,
+    quantize::Quantize,
     reduce_max::ReduceMax,
     reduce_mean::ReduceMean,
     reduce_min::ReduceMin,

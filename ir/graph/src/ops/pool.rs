@@ -35,7 +35,7 @@ pub(super) struct Sweep {
     /// The loops over the window.
     pub over: Vec<(&'static str, usize)>,
     /// Whether every window lies within the input.
-    inside: bool,
+    pub inside: bool,
 }
 
 /// One point of a pooling operator's loops.

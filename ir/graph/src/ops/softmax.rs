@@ -5,12 +5,15 @@
 //! sum[n] += exponential[n, t]
 //! y[n, t] = exponential[n, t] / sum[n]
 //! ```
-//! Subtracting the largest value changes nothing but overflow, so that no gradient flows through it.
+//! Subtracting the largest value changes nothing but overflow, so that no gradient flows through it. TFLite's form for integers is
+//! `quantized/softmax.rs`.
 
 use nablac_index::{Expr, Reduce, Unary, axes};
 use serde::{Deserialize, Serialize};
 
+use super::quantized;
 use super::reduce::{Split, normal_axis};
+use super::requantize::fixed_rounding;
 use crate::error::Error;
 use crate::graph::ValueId;
 use crate::import::Reader;
@@ -41,6 +44,13 @@ impl Operation for Softmax {
             _ => (vec![normal_axis(node, node.int("axis", -1)?, rank)?], 1.0),
         };
         node.same(Softmax { axes, beta })
+    }
+
+    fn define_quantized(&self, definition: &mut Definition) -> Result<(), Error> {
+        match definition.requantization().and_then(fixed_rounding) {
+            Some(_) => quantized::softmax(definition, &self.axes, self.beta),
+            None => quantized::derive(definition, &|definition| self.define(definition)),
+        }
     }
 
     fn define(&self, definition: &mut Definition) -> Result<(), Error> {

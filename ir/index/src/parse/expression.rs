@@ -5,7 +5,7 @@
 use super::parse_literal;
 use crate::dtype::DType;
 use crate::error::Error;
-use crate::expression::{Access, Binary, Expr, Unary};
+use crate::expression::{Access, Binary, Expr, Rounding, Unary};
 use crate::index::Index;
 use crate::lexer::{Lexer, Token};
 use crate::print::precedence;
@@ -173,7 +173,7 @@ fn known_call(function: &str, mut operands: Vec<Expr>) -> Option<Expr> {
         (Some(b), Some(a), None) => match function {
             "select" => Expr::Select(Box::new([a, b, last])),
             "fma" => Expr::MultiplyAdd(Box::new([a, b, last])),
-            _ => return None,
+            _ => a.requantize(Rounding::from_name(function)?, b, last),
         },
         _ => return None,
     })

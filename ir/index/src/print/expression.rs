@@ -99,6 +99,7 @@ impl Scope<'_> {
             },
             Expr::Select(abc) => call("select", &abc.each_ref()),
             Expr::MultiplyAdd(abc) => call("fma", &abc.each_ref()),
+            Expr::Requantize(rounding, abc) => call(rounding.name(), &abc.each_ref()),
             Expr::Cast(dtype, a) => call(dtype.name(), &[a]),
             Expr::Stop(a) => call("stop", &[a]),
         }

@@ -126,6 +126,14 @@ impl Rules<'_> {
                 self.require(a == b && b == c, || format!("`fma` of {a}, {b} and {c}"))?;
                 Ok(a)
             }
+            Expr::Requantize(rounding, abc) => {
+                let [value, multiplier, exponent] = [0, 1, 2].map(|i| self.expression(&abc[i]));
+                let types = [value?, multiplier?, exponent?];
+                self.require(types == [rounding.value_dtype(), DType::I32, DType::I32], || {
+                    format!("`{}` of {}, {} and {}", rounding.name(), types[0], types[1], types[2])
+                })?;
+                Ok(DType::I32)
+            }
             Expr::Stop(a) => self.expression(a),
         }
     }
@@ -145,6 +153,7 @@ impl Rules<'_> {
             _ if a != b => false,
             Binary::And | Binary::Or | Binary::Xor => !a.is_float(),
             Binary::Shl | Binary::Shr => a.is_integer(),
+            Binary::ShrRound | Binary::MulHigh => matches!(a, DType::I16 | DType::I32),
             Binary::Eq | Binary::Ne => true,
             _ => a != DType::Bool,
         };
