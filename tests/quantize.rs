@@ -350,7 +350,7 @@ nodes = [
     node('Softmax', ['g'], ['y'], axis=1), node('Identity', ['s'], ['z']),
 ]
 graph = helper.make_graph(nodes, 'many', [helper.make_tensor_value_info('x', TensorProto.FLOAT, [1, 3, 8, 8])],
-    [helper.make_tensor_value_info('y', TensorProto.FLOAT, [1, 7]), helper.make_tensor_value_info('z', TensorProto.FLOAT, None)],
+    [helper.make_tensor_value_info('y', TensorProto.FLOAT, [1, 7]), helper.make_tensor_value_info('z', TensorProto.FLOAT, [1, 4, 6, 6])],
     constants)
 model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 11)], ir_version=6)
 onnx.checker.check_model(model, full_check=True)

@@ -70,7 +70,7 @@ impl Quantization {
     pub fn integer(&self, x: f32) -> i32 {
         let (smallest, largest) = self.bits.bounds();
         let rounded = (x / self.scale).round_ties_even() as i64; // saturates
-        (rounded + i64::from(self.zero_point)).clamp(smallest.into(), largest.into()) as i32
+        rounded.saturating_add(self.zero_point.into()).clamp(smallest.into(), largest.into()) as i32
     }
 
     /// The real of an integer.

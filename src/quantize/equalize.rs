@@ -205,3 +205,77 @@ fn extremes(weights: &Array, count: usize, channel: &dyn Fn(usize) -> usize) -> 
     }
     extremes
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::quantize::fixture::{network, node};
+    use crate::samples;
+
+    fn outputs(network: &Network) -> Vec<f32> {
+        let samples = samples::random(&network.inputs, 3, 5);
+        let run = |sample| {
+            let mut values = network.start(sample);
+            for step in &network.steps {
+                let results = step.run(&step.program, &step.gather(&values)).unwrap();
+                values.extend(step.results.iter().cloned().zip(results));
+            }
+            floats(&network.results(&values)[0]).collect::<Vec<f32>>()
+        };
+        samples.iter().flat_map(run).collect()
+    }
+
+    #[test]
+    fn equalization_keeps_the_float_function() {
+        let network = network();
+        let equalized = equalize(&network).unwrap().unwrap();
+        assert_ne!(equalized.constants.len(), network.constants.len());
+        let largest = outputs(&network).iter().fold(0.0f32, |largest, y| largest.max(y.abs()));
+        for (before, after) in outputs(&network).iter().zip(outputs(&equalized)) {
+            assert!((before - after).abs() < 1e-5 * largest, "{before} {after}");
+        }
+    }
+
+    #[test]
+    fn channels_that_traded_scales_have_like_ranges() {
+        let equalized = equalize(&network()).unwrap().unwrap();
+        let pairs = pairs(&equalized);
+        assert_eq!(
+            pairs.iter().map(|pair| (pair.first, pair.second)).collect::<Vec<_>>(),
+            [(0, 2), (2, 4), (4, 7)]
+        );
+        for pair in pairs {
+            let [first, second] =
+                [pair.first, pair.second].map(|at| Parameters::of(&equalized, &equalized.steps[at]).unwrap());
+            let output = output_channel(&equalized, pair.first, &first);
+            let input = input_channel(&equalized, pair.second, &second);
+            let features = input_channels(&equalized, pair.second, &second).unwrap() / pair.channels;
+            let weights = |name: &String| &equalized.constants[name];
+            let mut before = extremes(weights(&first.weights), pair.channels, &output);
+            for (range, b) in before.iter_mut().zip(first.bias.iter().flat_map(|bias| floats(weights(bias))))
+            {
+                *range = range.max(f64::from(b.abs()));
+            }
+            let after = extremes(weights(&second.weights), pair.channels, &|at| input(at) / features);
+            for (before, after) in before.iter().zip(after) {
+                assert!((before / after).ln().abs() < 0.01, "{before} {after}");
+            }
+        }
+    }
+
+    #[test]
+    fn layers_with_another_reader_or_a_bound_between_them_are_left_alone() {
+        let mut network = network();
+        network.outputs.push("r1".into());
+        assert_eq!(pairs(&network).len(), 2);
+        let bounds = BTreeMap::from([
+            ("low".to_string(), Array::from_f32(&[], &[0.0])),
+            ("high".to_string(), Array::from_f32(&[], &[6.0])),
+        ]);
+        network.constants.extend(bounds);
+        network.replace(5, node("Clip", &["c3", "low", "high"], "r3", &[])).unwrap();
+        assert_eq!(pairs(&network).len(), 1);
+    }
+}

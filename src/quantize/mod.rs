@@ -15,6 +15,8 @@ use crate::samples::{Port, Sample};
 pub mod affine;
 pub mod calibrate;
 pub mod equalize;
+#[cfg(test)]
+mod fixture;
 pub mod network;
 pub mod operators;
 pub mod opset;

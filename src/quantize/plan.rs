@@ -301,3 +301,59 @@ fn is_view(network: &Network, step: &Step) -> bool {
     let real = step.results.iter().all(|name| network.is_real(name));
     real && matches!(role(&step.node.operator), Some((Role::View, _)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quantize::fixture::{network, node, noise};
+
+    fn plan(network: &Network, precisions: &[Precision]) -> (Layers, Plan) {
+        let layers = Layers::new(network);
+        let mut seen = BTreeMap::new();
+        for (number, name) in layers.values().into_iter().enumerate() {
+            let mut histogram = Histogram::default();
+            histogram.add([-1.0, 1.0 + number as f32].into_iter());
+            seen.insert(name, histogram);
+        }
+        let plan = layers.plan(network, precisions, &seen, Method::MinMax);
+        (layers, plan)
+    }
+
+    #[test]
+    fn nothing_is_rounded_between_a_sum_and_its_bound_and_views_share_a_scale() {
+        let network = network();
+        let (layers, plan) = plan(&network, &[Precision::W8A8; 4]);
+        let steps: Vec<&[usize]> = layers.layers.iter().map(|layer| &layer.steps[..]).collect();
+        assert_eq!(steps, [&[0, 1][..], &[2, 3], &[4, 5], &[7]]);
+        assert_eq!(
+            plan.values.keys().map(String::as_str).collect::<Vec<_>>(),
+            ["f", "r1", "r2", "r3", "x", "y"]
+        );
+        assert_eq!(plan.values["f"], plan.values["r3"]);
+        assert_ne!(plan.values["r1"].scale, plan.values["r2"].scale);
+    }
+
+    #[test]
+    fn a_layer_of_higher_precision_has_wide_values_around_it_and_float_has_none() {
+        let network = network();
+        let precisions = [Precision::Float, Precision::Float, Precision::W8A16, Precision::W8A8];
+        let (_, plan) = plan(&network, &precisions);
+        let bits: Vec<(&str, u32)> =
+            plan.values.iter().map(|(name, q)| (name.as_str(), q.bits.count())).collect();
+        assert_eq!(bits, [("f", 16), ("r2", 16), ("r3", 16), ("y", 8)]);
+    }
+
+    #[test]
+    fn a_known_range_needs_no_data_and_constants_beside_data_are_rounded() {
+        let mut network = network();
+        network.constants.insert("k".into(), noise(&[4, 1, 1], 9));
+        network.replace(1, node("Sigmoid", &["c1"], "r1", &[])).unwrap();
+        network.replace(3, node("PRelu", &["c2", "k"], "r2", &[])).unwrap();
+        let (layers, plan) = plan(&network, &[Precision::W8A8; 6]);
+        let q = plan.values["r1"];
+        assert_eq!((q.scale, q.zero_point), (1.0 / 256.0, -128));
+        assert!(plan.values.contains_key("c1"), "a sigmoid is a layer of its own");
+        assert_eq!(layers.layers.len(), 6);
+        assert_eq!(plan.operands.keys().copied().collect::<Vec<_>>(), [(3, 1)]);
+    }
+}

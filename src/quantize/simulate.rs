@@ -294,3 +294,60 @@ fn mean_errors(expected: &Array, got: &Array, axis: usize) -> Vec<f64> {
     let each = (expected.len() / count.max(1)).max(1) as f64;
     sums.into_iter().map(|sum| sum / each).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quantize::fixture::network;
+    use crate::quantize::range::Method;
+    use crate::quantize::search::{Candidate, Manner};
+    use crate::samples;
+
+    fn candidate() -> (Candidate, Vec<Sample>) {
+        let network = network();
+        let samples = samples::random(&network.inputs, 8, 3);
+        (Candidate::new(network, false, &samples).unwrap(), samples)
+    }
+
+    #[test]
+    fn the_mean_error_of_each_channel_goes_into_its_bias() {
+        let (candidate, samples) = candidate();
+        let precisions = vec![Precision::W4A8; candidate.layers.layers.len()];
+        let manner = |correct_bias| Manner { method: Method::MinMax, correct_bias };
+        let (plain, before) = candidate.quantized(&precisions, manner(false), &samples).unwrap();
+        let (corrected, _) = candidate.quantized(&precisions, manner(true), &samples).unwrap();
+        let after = corrected.alone(&samples).unwrap();
+        for (layer, errors) in &after.errors {
+            let (_, steps) = corrected.weights[layer].bias.as_ref().unwrap();
+            for (error, step) in errors.iter().zip(steps) {
+                assert!(error.abs() < 1e-4 + f64::from(*step), "layer {layer}: {error}, in steps of {step}");
+            }
+        }
+        assert!(before.errors.values().flatten().any(|error| error.abs() > 0.05), "{:?}", before.errors);
+        assert!(plain.weights.values().any(|weights| weights.bias.is_none()));
+        assert!(corrected.weights.values().all(|weights| weights.bias.is_some()));
+    }
+
+    #[test]
+    fn nothing_is_lost_in_float_and_less_with_more_bits() {
+        let (candidate, samples) = candidate();
+        let ratio = |precision| {
+            let precisions = vec![precision; candidate.layers.layers.len()];
+            let quantized = candidate.uncorrected(&precisions, Method::MinMax).unwrap();
+            quantized.together(&samples).unwrap().output.decibels()
+        };
+        let ratios = [Precision::W4A8, Precision::W8A8, Precision::W8A16, Precision::Float].map(ratio);
+        assert!(ratios.windows(2).all(|pair| pair[0] < pair[1]), "{ratios:?}");
+        assert_eq!(ratios[3], f64::INFINITY);
+    }
+
+    #[test]
+    fn the_first_layer_loses_the_same_alone_as_at_its_place() {
+        let (candidate, samples) = candidate();
+        let precisions = vec![Precision::W8A8; candidate.layers.layers.len()];
+        let quantized = candidate.uncorrected(&precisions, Method::MinMax).unwrap();
+        let (alone, together) = (quantized.alone(&samples).unwrap(), quantized.together(&samples).unwrap());
+        assert_eq!(alone.ratios[0], together.ratios[0]);
+        assert!(alone.ratios[2].noise < together.ratios[2].noise);
+    }
+}
