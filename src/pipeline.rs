@@ -128,7 +128,9 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
     }
 
     begin(Stage::Lower);
-    let capacity = Capacity { float_registers: options.machine.registers.float as usize };
+    let registers = &options.machine.registers;
+    let capacity =
+        Capacity { float_registers: registers.float as usize, general_registers: registers.general as usize };
     let nests = nablac_loops::lower(&program, capacity);
     verify_loops(Stage::Lower, &nests)?;
     if options.after == Stage::Lower {
