@@ -198,6 +198,34 @@ fn onnx_runtime_opens_the_files_and_agrees() {
     }
 }
 
+/// Prints the share of outputs in which ONNX Runtime and a file of outputs agree, and the largest difference in steps of 1/256.
+const AGREEMENT: &str = "
+import sys, numpy, onnxruntime
+path, inputs, outputs = sys.argv[1:]
+options = onnxruntime.SessionOptions()
+options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
+expected = numpy.concatenate([session.run(None, {'images': image[None]})[0] for image in numpy.load(inputs)['images']])
+got = numpy.load(outputs)['probabilities']
+print((expected == got).mean(), 256 * numpy.abs(expected - got).max())
+";
+
+#[test]
+fn what_nablac_reads_back_gives_onnx_runtimes_numbers() {
+    let place = Place::new();
+    let mut images = npz::read(Path::new(&thinned(&place, TEST, 4))).unwrap();
+    images.remove("labels");
+    let [inputs, outputs, model] = ["in.npz", "out.npz", "q.onnx"].map(|name| text(&place.path(name)));
+    npz::write(Path::new(&inputs), &images.into_iter().collect::<Vec<_>>()).unwrap();
+    quantize_digits(&place, "q.onnx", &[]);
+    let outcome = nablac(&["run", &model, "--inputs", &inputs, "--outputs", &outputs]);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    let Some(said) = python(AGREEMENT, &[&model, &inputs, &outputs]) else { return };
+    let figures: Vec<f64> = said.split_whitespace().map(|figure| figure.parse().unwrap()).collect();
+    // Sums in float may fall on the other side of a tie, then a layer's element is one step off.
+    assert!(figures[0] > 0.99 && figures[1] <= 3.0, "{said}");
+}
+
 /// Writes a model and its samples, quantizes it, and gives what was said.
 fn quantize(place: &Place, model: Vec<u8>, samples: &[(&str, Array)], more: &[&str]) -> Outcome {
     let model = place.file("model.onnx", model);

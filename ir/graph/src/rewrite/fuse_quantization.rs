@@ -172,9 +172,9 @@ impl Fused {
             graph.values[first.0 as usize].quantization = Some(output.quantization);
             aliases.extend(others.iter().map(|&other| (other, first)));
             for &reader in self.readers.iter().rev() {
-                // It would write a value that has a writer: it writes the real one instead, which nobody reads, not even it.
+                // It writes the real value instead, which nobody reads, and goes away with it.
+                graph.nodes[reader].inputs.clear();
                 graph.nodes[reader].outputs[0] = real;
-                graph.nodes[reader].inputs[0] = None;
             }
         }
     }
