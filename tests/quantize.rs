@@ -160,22 +160,7 @@ fn python(script: &str, arguments: &[&str]) -> Option<String> {
 
 /// Checks a file and prints the percentage of labels that ONNX Runtime gets right with it, without and with its rewrites, and the
 /// operators after them.
-const ACCURACY: &str = "
-import sys, numpy, onnx, onnxruntime
-path, data, folder = sys.argv[1:]
-onnx.checker.check_model(onnx.load(path), full_check=True)
-data = numpy.load(data)
-levels = onnxruntime.GraphOptimizationLevel
-for level in (levels.ORT_DISABLE_ALL, levels.ORT_ENABLE_EXTENDED):
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = level
-    options.log_severity_level = 3
-    options.optimized_model_filepath = folder + '/optimized.onnx'
-    session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
-    got = [session.run(None, {'images': image[None]})[0].argmax() for image in data['images']]
-    print(100 * numpy.mean(got == data['labels']))
-print(*[node.op_type for node in onnx.load(folder + '/optimized.onnx').graph.node])
-";
+const ACCURACY: &str = include_str!("support/quantize/accuracy.py");
 
 #[test]
 fn onnx_runtime_opens_the_files_and_agrees() {
@@ -199,16 +184,7 @@ fn onnx_runtime_opens_the_files_and_agrees() {
 }
 
 /// Prints the share of outputs in which ONNX Runtime and a file of outputs agree, and the largest difference in steps of 1/256.
-const AGREEMENT: &str = "
-import sys, numpy, onnxruntime
-path, inputs, outputs = sys.argv[1:]
-options = onnxruntime.SessionOptions()
-options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
-expected = numpy.concatenate([session.run(None, {'images': image[None]})[0] for image in numpy.load(inputs)['images']])
-got = numpy.load(outputs)['probabilities']
-print((expected == got).mean(), 256 * numpy.abs(expected - got).max())
-";
+const AGREEMENT: &str = include_str!("support/quantize/agreement.py");
 
 #[test]
 fn what_nablac_reads_back_gives_onnx_runtimes_numbers() {
@@ -328,23 +304,7 @@ assert len(scales) == 3 and all((s > 0).all() for s in scales), scales
 
 /// Runs both files on the samples with ONNX Runtime and prints the signal-to-noise ratio of the outputs in dB, and the operators of the
 /// quantized one.
-const RATIO: &str = "
-import sys, numpy, onnx, onnxruntime
-float_path, path, data = sys.argv[1:]
-model = onnx.load(path)
-onnx.checker.check_model(model, full_check=True)
-options = onnxruntime.SessionOptions()
-options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-def run(path):
-    session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
-    data_ = numpy.load(data)
-    names = [i.name for i in session.get_inputs()]
-    count = len(data_[names[0]])
-    return numpy.stack([session.run(None, {n: data_[n][i:i + 1] for n in names})[0] for i in range(count)])
-expected, got = run(float_path), run(path)
-print(10 * numpy.log10(numpy.square(expected).sum() / numpy.square(expected - got).sum()))
-print(*[node.op_type for node in model.graph.node])
-";
+const RATIO: &str = include_str!("support/quantize/ratio.py");
 
 fn assert_ratio(place: &Place, outcome: &Outcome, at_least: f64) -> Option<String> {
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
@@ -357,33 +317,7 @@ fn assert_ratio(place: &Place, outcome: &Outcome, at_least: f64) -> Option<Strin
 
 /// Writes a model of an old operator set, with all that quantization meets: residuals, concatenations, splits, constants among the data,
 /// groups, transposed convolutions, shared weights, and attributes that later became inputs.
-const MANY_OPERATORS: &str = "
-import sys, numpy as np, onnx
-from onnx import TensorProto, helper, numpy_helper
-random = np.random.default_rng(0)
-weights = {'w1': (4, 3, 3, 3), 'b1': (4,), 'w2': (4, 4, 1, 1), 'factor': (1, 4, 1, 1), 'rest': (1, 2, 6, 6), 'wd': (4, 1, 3, 3),
-           'wt': (4, 2, 2, 2), 'bt': (4,), 'v': (5, 7)}
-constants = [numpy_helper.from_array(random.standard_normal(s).astype(np.float32) * 0.5, n) for n, s in weights.items()]
-node = helper.make_node
-nodes = [
-    node('Conv', ['x', 'w1', 'b1'], ['c1']), node('Relu', ['c1'], ['r1']),
-    node('Conv', ['r1', 'w2'], ['c2']), node('Conv', ['c2', 'w2'], ['c3']),
-    node('Add', ['c3', 'r1'], ['sum']), node('Mul', ['sum', 'factor'], ['scaled']), node('Sigmoid', ['scaled'], ['s']),
-    node('Conv', ['s', 'wd'], ['d'], group=4, pads=[1, 1, 1, 1]), node('LeakyRelu', ['d'], ['l'], alpha=0.1),
-    node('Concat', ['l', 'rest'], ['joined'], axis=1), node('Split', ['joined'], ['left', 'right'], axis=1, split=[4, 2]),
-    node('ConvTranspose', ['left', 'wt', 'bt'], ['t'], group=2, strides=[2, 2]),
-    node('ReduceMean', ['t'], ['m'], axes=[2, 3], keepdims=1), node('Squeeze', ['m'], ['q'], axes=[2, 3]),
-    node('ReduceMean', ['right'], ['n'], axes=[1, 2, 3], keepdims=0), node('Unsqueeze', ['n'], ['u'], axes=[1]),
-    node('Concat', ['q', 'u'], ['f'], axis=1), node('Gemm', ['f', 'v'], ['g'], alpha=0.5),
-    node('Softmax', ['g'], ['y'], axis=1), node('Identity', ['s'], ['z']),
-]
-graph = helper.make_graph(nodes, 'many', [helper.make_tensor_value_info('x', TensorProto.FLOAT, [1, 3, 8, 8])],
-    [helper.make_tensor_value_info('y', TensorProto.FLOAT, [1, 7]), helper.make_tensor_value_info('z', TensorProto.FLOAT, [1, 4, 6, 6])],
-    constants)
-model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 11)], ir_version=6)
-onnx.checker.check_model(model, full_check=True)
-onnx.save(model, sys.argv[1])
-";
+const MANY_OPERATORS: &str = include_str!("support/quantize/many_operators.py");
 
 #[test]
 fn a_network_of_many_operators_is_integers_from_end_to_end() {
