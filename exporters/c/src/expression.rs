@@ -214,6 +214,13 @@ impl Writer<'_> {
             let zero = number(from, Value::from_f64(from, 0.0), &mut false);
             return Ok(Text::widened(format!("{text} != {zero}"), Level::Comparison));
         }
+        if let (Expr::Unary(round @ (Unary::Round | Unary::RoundAway), real), DType::I32) = (a, to)
+            && from == DType::F32
+            && self.is_small(real)
+        {
+            let function = self.helpers.nearest(*round);
+            return self.call(&function, &[real]);
+        }
         if from.is_float() && !to.is_float() {
             let function = self.helpers.saturate(from, to);
             return self.call(&function, &[a]);
@@ -224,6 +231,22 @@ impl Writer<'_> {
             _ => self.expression(a)?,
         };
         Ok(Text::new(format!("({}){}", c_type(to), text.at(Level::Prefix)), Level::Prefix))
+    }
+
+    /// Whether a real is bounded so that a float still counts halves between its integers, and is a number: the first operand of
+    /// each bound wins over what is none.
+    fn is_small(&self, expression: &Expr) -> bool {
+        let small = |e: &Expr| match e {
+            Expr::Literal(_, value) => value.as_f64().abs() <= f64::from(1 << 21),
+            _ => false,
+        };
+        match expression {
+            Expr::Binary(Binary::Min, high, inner) => match inner.as_ref() {
+                Expr::Binary(Binary::Max, low, _) => small(high) && small(low),
+                _ => false,
+            },
+            _ => false,
+        }
     }
 
     /// Whether C's own operator can't overflow, for all that the operands' types and the loops say.

@@ -102,6 +102,25 @@ impl Helpers {
         self.define(2, rounding.name().into(), "int32_t", &parameters, &lines)
     }
 
+    /// The function for the integer next to a number below 2^21 in absolute value.
+    pub fn nearest(&mut self, round: Unary) -> String {
+        let (name, lines) = match round {
+            // Beyond 1.5 * 2^23 floats are integers: the sum is rounded to one, half to even.
+            Unary::Round => {
+                ("nearest_even_i32", vec!["return (int32_t)(a + 12582912.0f) - 12582912;".to_string()])
+            }
+            _ => (
+                "nearest_away_i32",
+                vec![
+                    "const int32_t whole = (int32_t)a;".into(),
+                    "const float rest = a - (float)whole;".into(),
+                    "return whole + (rest >= 0.5f) - (rest <= -0.5f);".into(),
+                ],
+            ),
+        };
+        self.define(1, name.into(), "int32_t", "float a", &lines)
+    }
+
     fn power(&mut self) -> String {
         let lines = [
             "uint64_t power = 1U;",
