@@ -12,6 +12,8 @@ use crate::quantization::Requantization;
 use crate::rewrite::remove_unread;
 use crate::source::{Framework, SourceAttribute, SourceModel, SourceNode};
 
+mod quantized;
+
 /// A framework's node, with its inputs looked up.
 pub struct Reader<'r, 's> {
     scope: &'r mut Scope<'s>,
@@ -37,10 +39,9 @@ impl<'r, 's> Reader<'r, 's> {
             inputs.iter().flatten().filter(computed).any(|id| scope.graph.quantized(*id).is_some());
         let all_constant = !inputs.iter().flatten().any(|id| computed(&id));
         let quantized_node = quantized_input || quantized.iter().any(Option::is_some) && !all_constant;
-        let requantization = quantized_node.then_some(match node.framework {
-            Framework::Tflite => Requantization::Double,
-            _ => Requantization::F32,
-        });
+        // Only TFLite's operators compute on the reals that integers stand for: ONNX's say so by their names, or mean the integers.
+        let quantized_node = quantized_node && node.framework == Framework::Tflite;
+        let requantization = quantized_node.then_some(Requantization::Double);
         let requantization = requantization.map(|own| scope.options.requantization.unwrap_or(own));
         Ok(Reader { scope, model, node, inputs, quantized, requantization })
     }
@@ -65,9 +66,9 @@ impl<'r, 's> Reader<'r, 's> {
         self.requantization = self.requantization.map(|_| self.scope.options.requantization.unwrap_or(own));
     }
 
-    /// The real numbers of a value: a quantized one is dequantized by a node of its own.
+    /// What TFLite's operators on real numbers see of a value: a quantized one is dequantized by a node of its own.
     pub fn real(&mut self, value: ValueId) -> Result<ValueId, Error> {
-        match self.quantized(value) {
+        match self.quantized(value).filter(|_| self.framework() == Framework::Tflite) {
             Some(quantized) => dequantize(self, value, &quantized.quantization),
             None => Ok(value),
         }

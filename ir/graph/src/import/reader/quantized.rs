@@ -1,0 +1,53 @@
+//! How an operator's file adds nodes on the integers of quantized values, where the framework's node itself says the scales.
+
+use super::Reader;
+use crate::error::Error;
+use crate::graph::{Quantized, ValueId};
+use crate::operator::Operator;
+use crate::ops::Identity;
+use crate::quantization::{Quantization, Requantization};
+
+impl Reader<'_, '_> {
+    /// Whether input `position` is a constant whose integers have fewer bits in the file than their element type has.
+    pub fn is_packed(&self, position: usize) -> bool {
+        self.node.inputs.get(position).is_some_and(|name| self.scope.is_packed(name))
+    }
+
+    /// `value` as integers that stand for reals as `quantization` says: the value itself, unless they stand for others already, in
+    /// which case it is a copy.
+    pub fn quantized_as(&mut self, value: ValueId, quantization: &Quantization) -> Result<ValueId, Error> {
+        let own = &mut self.scope.graph.values[value.0 as usize];
+        if let Some(fault) = quantization.fault(own.dtype, &own.shape) {
+            let name = own.name.clone();
+            return Err(self.malformed(format!("its input `{name}` has {fault}")));
+        }
+        match &own.quantization {
+            Some(other) if other != quantization => {
+                let quantized = Quantized { dtype: own.dtype, quantization: quantization.clone() };
+                let copy = self.add_plain(Identity {}, &[value], Some(quantized))?;
+                self.known(copy); // the elements of weights bound sums
+                Ok(copy)
+            }
+            _ => {
+                own.quantization = Some(quantization.clone());
+                Ok(value)
+            }
+        }
+    }
+
+    /// Adds a node that computes on the integers of its inputs. Its one output is quantized as said, or real; the latter is nothing
+    /// that fixed-point conventions have.
+    pub fn add_quantized(
+        &mut self,
+        operator: Operator,
+        inputs: &[Option<ValueId>],
+        output: Option<Quantized>,
+    ) -> Result<ValueId, Error> {
+        let asked = self.scope.options.requantization.filter(|_| output.is_some());
+        let requantization = asked.unwrap_or(Requantization::F32);
+        let name = &self.node.name;
+        let added =
+            self.scope.graph.add_quantized_node(name, operator, inputs, &[output], Some(requantization));
+        Ok(self.checked(added)?[0])
+    }
+}
