@@ -31,6 +31,7 @@ macro_rules! stages { ($($Name:ident $name:literal $about:literal;)*) => {
 stages! {
     Import   "import"   "the operators of the model";
     Fold     "fold"     "the operators, with what depends on constants alone computed";
+    Quantize "quantize" "the operators, on integers where values are quantized on both sides";
     Define   "define"   "what each operator computes, in index notation";
     Simplify "simplify" "the same with maps and views inlined into their readers";
     Views    "views"    "the same with tensors laid out as windows move over them";
@@ -98,6 +99,13 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
         return Ok(Form::Graph(graph));
     }
 
+    begin(Stage::Quantize);
+    let graph = nablac_graph::fuse_quantization(graph);
+    verify_graph(Stage::Quantize, &graph)?;
+    if options.after == Stage::Quantize {
+        return Ok(Form::Graph(graph));
+    }
+
     begin(Stage::Define);
     let program = nablac_graph::define(&graph)?;
     verify_index(Stage::Define, &program)?;
@@ -120,7 +128,9 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
     }
 
     begin(Stage::Lower);
-    let capacity = Capacity { float_registers: options.machine.registers.float as usize };
+    let registers = &options.machine.registers;
+    let capacity =
+        Capacity { float_registers: registers.float as usize, general_registers: registers.general as usize };
     let nests = nablac_loops::lower(&program, capacity);
     verify_loops(Stage::Lower, &nests)?;
     if options.after == Stage::Lower {

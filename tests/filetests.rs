@@ -97,7 +97,10 @@ const STAGES: &[&str] = &["fold", "define", "simplify", "views", "lower", "plan"
 /// What stage `name` makes of the form; a form that is further on already stays what it is.
 fn apply(name: &str, form: Form) -> Result<Form, String> {
     let machine = Machine::load("host").map_err(|e| e.to_string())?;
-    let capacity = Capacity { float_registers: machine.registers.float as usize };
+    let capacity = Capacity {
+        float_registers: machine.registers.float as usize,
+        general_registers: machine.registers.general as usize,
+    };
     let form = match (name, form) {
         ("fold", Form::Graph(graph)) => Form::Graph(nablac_graph::fold_constants(graph)),
         ("define", Form::Graph(graph)) => {

@@ -23,6 +23,8 @@ use group::Item;
 pub struct Capacity {
     /// Floating-point registers of the width of the values.
     pub float_registers: usize,
+    /// Registers for integers, which addresses and counters share.
+    pub general_registers: usize,
 }
 
 /// The loop nests that compute a program. Buffers have no place in the arena yet: that is `plan`'s.
