@@ -267,8 +267,9 @@ def qlinear_leaky_relu(random: Random) -> Node:
 
 
 def qlinear_softmax(random: Random) -> Node:
-    """Over one axis, or over all from one on, as before operator set 13."""
-    dtype, shape = random.choose(*BYTES), random.shape(3)
+    """Over one axis, or over all from one on, as before operator set 13. Never over one element: its probability, 256 / 256, wraps to
+    zero in ONNX Runtime."""
+    dtype, shape = random.choose(*BYTES), tuple(random.extent(2, 7) for _ in range(3))
     zero = Given(np.asarray(np.iinfo(dtype).min, dtype), "parameter")
     # ONNX Runtime makes a table of exponentials from the scale: it reads a constant.
     x = random.integers(dtype, shape), Given(random.scales().value, "constant"), random.zero_points(dtype)
@@ -337,6 +338,9 @@ def q_gemm(random: Random) -> Node:
     return microsoft("QGemm", random, [*a, *b, c, *result], a_dtype if result else np.float32, **attributes)
 
 
+# ONNX Runtime averages dequantized floats, and rounds behind the zero point; where its sum is a tie, so may ours be rounded otherwise.
+TIES = {"qlinear_average_pool": 0.005}
+
 OPERATORS: dict[str, Callable[[Random], Node]] = {
     "qlinear_conv": qlinear_conv,
     "qlinear_mat_mul": qlinear_mat_mul,
@@ -400,7 +404,8 @@ def case(name: str, draw: Callable[[Random], Node], parameters_are_inputs: bool)
         Tensor(proto.name, value.dtype.name, list(value.shape), value)
         for proto, value in zip(outputs, expected, strict=True)
     ]
-    return Case(name, data, [node.operator], OPSETS[0][1], tensors, results, rtol=0.0, atol=0.0)
+    ties = TIES.get(name.rpartition("_")[0], 0.0)
+    return Case(name, data, [node.operator], OPSETS[0][1], tensors, results, rtol=0.0, atol=0.0, ties=ties)
 
 
 def main() -> None:
