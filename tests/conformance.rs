@@ -266,6 +266,24 @@ fn tflite_in_c() {
     suite("tflite", Engine::C);
 }
 
+/// What quantized operators become, before and after folding, reads back from its text.
+#[test]
+fn quantized_graphs_read_back() {
+    let folder = project().join(".cache/conformance/onnx_quantized");
+    let Ok(index) = fs::read_to_string(folder.join("tests.json")) else { return }; // said so above
+    let index: Index = serde_json::from_str(&index).unwrap();
+    for case in &index.tests {
+        let source = model::read(&folder.join(&case.model), &Limits::default()).unwrap().source;
+        for stage in [Stage::Import, Stage::Quantize] {
+            let Form::Graph(graph) = compile(&source, &options(stage), &mut |_| {}).unwrap() else {
+                unreachable!()
+            };
+            let read = nablac_graph::parse_with(&graph.to_string(), &graph.constants());
+            assert_eq!(read.as_ref(), Ok(&graph), "{}", case.name);
+        }
+    }
+}
+
 #[test]
 fn patterns_stand_for_any_characters() {
     assert!(matches("test_cast*FLOAT16*", "test_cast_FLOAT16_to_FLOAT"));
