@@ -131,7 +131,7 @@ fn parameters_that_make_no_sense_are_named() {
     let two =
         [("w4", integers(DType::I8, &[2, 1, 1, 1], &[1, 2])), ("b", integers(DType::I32, &[2], &[1, 2]))];
     let image = |x: &str| ("Unsqueeze", format!("{x} axes"), "x4".to_string());
-    let rows: [(&str, &str, &str, Array, &str); 19] = [
+    let rows: [(&str, &str, &str, Array, &str); 20] = [
         ("QLinearConv", conv, "sx", scale(0.0), "a scale of 0"),
         ("QLinearConv", conv, "sw", scale(f32::NAN), "a scale of NaN"),
         ("QLinearConv", conv, "sy", scale(f32::INFINITY), "a scale of inf"),
@@ -175,6 +175,13 @@ fn parameters_that_make_no_sense_are_named() {
             "3 scales along axis 1 of shape [2, 2]",
         ),
         ("DequantizeLinear", "x sx zw", "sx", scale(0.0), "a scale of 0"),
+        (
+            "DequantizeLinear",
+            "x sx",
+            "sx",
+            Array::from_f32(&[2, 2], &[1.0; 4]),
+            "scales of shape [2, 2] along axis 1",
+        ),
     ];
     for (operator, reads, name, bad, problem) in rows {
         let (unsqueeze, four, x4) = image("x");

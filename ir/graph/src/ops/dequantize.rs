@@ -111,8 +111,9 @@ pub(super) fn check(
     let fits = match own[..] {
         [] | [1] => true,
         [count] if block == 0 => count == extent,
+        _ if block == 0 => false,
         _ => {
-            let blocks = extent.div_ceil(block.max(1));
+            let blocks = extent.div_ceil(block);
             let expected = x.iter().enumerate().map(|(d, &n)| if d == axis { blocks } else { n });
             own.iter().copied().eq(expected)
         }

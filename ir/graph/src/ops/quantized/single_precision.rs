@@ -17,8 +17,11 @@ use crate::ops::broadcast;
 use crate::ops::requantize::{centred, integer, uniform};
 use crate::quantization::Requantization;
 
-/// The scale and zero point of each operand, and those of the output; nothing unless all are bytes in single precision.
-fn bytes(definition: &Definition) -> Option<([(f32, i64); 2], (f32, i64), Quantized)> {
+/// A scale and a zero point.
+type Uniform = (f32, i64);
+
+/// Those of each operand and of the output; nothing unless all are bytes in single precision.
+fn bytes(definition: &Definition) -> Option<([Uniform; 2], Uniform, Quantized)> {
     let output = definition.quantized_output(0).cloned()?;
     let operand = |position: usize| {
         let byte = definition.input(position).is_ok_and(|id| definition.dtype(id).bytes() == 1);
