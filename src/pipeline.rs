@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use nablac_graph::limits::Limits;
 use nablac_graph::source::{SourceDim, SourceModel};
-use nablac_graph::{Graph, import};
+use nablac_graph::{Graph, Requantization, import};
 use nablac_loops::Capacity;
 use nablac_machine::Machine;
 
@@ -54,6 +54,8 @@ pub struct Options {
     pub dimensions: BTreeMap<String, usize>,
     /// `--limit-…`: what the model may ask for.
     pub limits: Limits,
+    /// `--requantize`: how integers get from one scale to another; nothing for the way of the model's framework.
+    pub requantization: Option<Requantization>,
     /// What the code is for.
     pub machine: Machine,
     /// What the C says of itself, and what its self-test compares with.
@@ -84,7 +86,7 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
         &import::Options {
             dimensions: options.dimensions.clone(),
             limits: options.limits.clone(),
-            requantization: None,
+            requantization: options.requantization,
         },
     )?;
     verify_graph(Stage::Import, &graph)?;
@@ -100,7 +102,8 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
     }
 
     begin(Stage::Quantize);
-    let graph = nablac_graph::fuse_quantization(graph);
+    let requantization = options.requantization.unwrap_or(Requantization::F32);
+    let graph = nablac_graph::fuse_quantization(graph, requantization);
     verify_graph(Stage::Quantize, &graph)?;
     if options.after == Stage::Quantize {
         return Ok(Form::Graph(graph));

@@ -9,7 +9,8 @@ use nablac::npz;
 use nablac::pipeline::{self, Form, Options, Stage};
 use nablac::samples::{self, Port, Sample, Stacking};
 use nablac_c::Vector;
-use nablac_graph::limits::{Limit, Limits};
+use nablac_graph::Requantization;
+use nablac_graph::limits::{Limit, Limits, read_file};
 use nablac_machine::{Machine, parse_size};
 
 use super::talk::Talk;
@@ -23,6 +24,11 @@ pub struct ModelArguments {
     /// position: `--dim x.0=1`.
     #[arg(long = "dim", value_name = "NAME=N", value_parser = dimension)]
     pub dimensions: Vec<(String, usize)>,
+    /// How integers get from one scale to another in a quantized network: `double` and `single` in fixed point, rounded twice or once;
+    /// `f64` and `f32` through reals. Without it as the model's framework does, which is `double` (and `f64` in fully connected
+    /// layers) for TFLite, and `f32` for ONNX.
+    #[arg(long, value_name = "WAY", value_parser = requantization)]
+    pub requantize: Option<Requantization>,
     #[command(flatten)]
     limits: LimitArguments,
 }
@@ -71,6 +77,12 @@ fn dimension(text: &str) -> std::result::Result<(String, usize), String> {
     Ok((name.to_string(), extent))
 }
 
+/// A way to requantize, by its name.
+fn requantization(name: &str) -> std::result::Result<Requantization, String> {
+    let names: Vec<&str> = Requantization::ALL.iter().map(|way| way.name()).collect();
+    Requantization::from_name(name).ok_or(format!("the ways are {}", names.join(", ")))
+}
+
 /// A size in bytes, such as `64K`, `64KiB` or `1M`.
 pub fn size(text: &str) -> std::result::Result<u64, String> {
     parse_size(text).ok_or(format!("`{text}` is no size; write it like `64K`, `64KiB` or `1M`"))
@@ -107,6 +119,16 @@ impl ModelArguments {
         Ok(model)
     }
 
+    /// What the model may ask for.
+    pub fn limits(&self) -> Limits {
+        self.limits.limits()
+    }
+
+    /// The file's bytes.
+    pub fn bytes(&self) -> Result<Vec<u8>> {
+        Ok(read_file(&self.model, &self.limits())?)
+    }
+
     /// Compiles the model for `machine` up to the stage `after`; its golden vectors go into the C's self-test.
     pub fn compile(
         &self,
@@ -119,6 +141,7 @@ impl ModelArguments {
         let options = Options {
             dimensions: self.dimensions.iter().cloned().collect(),
             limits: self.limits.limits(),
+            requantization: self.requantize,
             machine: machine.clone(),
             c: nablac_c::Options {
                 name: model.stem(),

@@ -126,6 +126,9 @@ impl Writer<'_> {
         let whole = || Expr::Binary(operation, Box::new(a.clone()), Box::new(b.clone()));
         match infix {
             Some(level) if dtype.is_float() || self.stays_inside(&whole(), dtype) => {
+                if let (Binary::Add, Some(b)) = (operation, negated(b)) {
+                    return self.binary(Binary::Sub, a, &b);
+                }
                 let text = self.expression(a)?.at(level);
                 Ok(Text::new(
                     format!("{text} {} {}", operation.name(), self.expression(b)?.behind(level)),
@@ -266,6 +269,16 @@ impl Writer<'_> {
             }
             _ => of_type(dtype),
         }
+    }
+}
+
+/// The number whose negative stands there: `x + -128` is written `x - 128`.
+fn negated(expression: &Expr) -> Option<Expr> {
+    match expression {
+        Expr::Literal(dtype, Value::Int(x)) if *x < 0 && *x > smallest(*dtype) => {
+            Some(Expr::integer(*dtype, -x))
+        }
+        _ => None,
     }
 }
 

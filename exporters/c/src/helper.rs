@@ -72,12 +72,13 @@ impl Helpers {
     pub fn requantize(&mut self, rounding: Rounding) -> String {
         let lines = match rounding {
             Rounding::Double => {
-                let (high, shift) =
-                    (self.binary(Binary::MulHigh, DType::I32), self.binary(Binary::ShrRound, DType::I32));
+                let shift = self.binary(Binary::ShrRound, DType::I32);
                 vec![
                     "const int32_t left = exponent > 0 ? exponent : 0;".into(),
                     "const int32_t shifted = (int32_t)((uint32_t)value << left);".into(),
-                    format!("return {shift}({high}(shifted, multiplier), left - exponent);"),
+                    // A multiplier is below one, so that the product stays inside.
+                    "const int64_t product = (int64_t)shifted * multiplier + INT64_C(1073741824);".into(),
+                    format!("return {shift}((int32_t)(product >> 31), left - exponent);"),
                 ]
             }
             _ => {
@@ -190,12 +191,13 @@ fn chosen(dtype: DType, choice: &str) -> String {
     if is_narrow(dtype) { format!("({})({choice})", c_type(dtype)) } else { choice.into() }
 }
 
-/// Half away from zero: half of the divisor is added, less one unit below zero.
+/// Half away from zero: what is shifted out is held against half of the divisor, and one more below zero.
 fn shift_to_nearest(t: &str, mask: usize) -> Vec<String> {
     vec![
         format!("const int32_t amount = b & {mask};"),
-        "const int32_t half = amount > 0 ? INT32_C(1) << (amount - 1) : 0;".into(),
-        format!("return ({t})(((int64_t)a + half - (a < 0 && amount > 0)) >> amount);"),
+        "const int32_t mask = (int32_t)((UINT32_C(1) << amount) - 1U);".into(),
+        "const int32_t half = (mask >> 1) + (a < 0);".into(),
+        format!("return ({t})((a >> amount) + ((a & mask) > half));"),
     ]
 }
 

@@ -3,7 +3,7 @@
 use crate::arithmetic;
 use crate::dtype::{DType, Value};
 use crate::expression::{Binary, Expr};
-use crate::program::{Loop, Program, Role, Statement, Step};
+use crate::program::{Loop, Program, Role, Statement, Step, largest, smallest};
 
 use super::map_indices;
 
@@ -69,7 +69,11 @@ fn simplify_node(program: &Program, node: Expr) -> Expr {
             (Some((dtype, x)), Some((_, y))) => {
                 Expr::Literal(program.type_of(&node), arithmetic::binary(*operation, dtype, x, y))
             }
-            (None, Some((_, y))) if is_right_identity(*operation, y) => Expr::clone(a),
+            (None, Some((dtype, y)))
+                if is_right_identity(*operation, y) || bounds_nothing(*operation, dtype, y) =>
+            {
+                Expr::clone(a)
+            }
             (Some((_, x)), None) if is_left_identity(*operation, x) => Expr::clone(b),
             _ => node,
         },
@@ -89,6 +93,16 @@ fn is_right_identity(operation: Binary, y: Value) -> bool {
         Binary::Add => is_zero_of_sum(y),
         _ => false,
     }
+}
+
+/// `max(x, smallest)` and `min(x, largest)` are `x`.
+fn bounds_nothing(operation: Binary, dtype: DType, y: Value) -> bool {
+    let end = match operation {
+        Binary::Max => smallest(dtype),
+        Binary::Min => largest(dtype),
+        _ => return false,
+    };
+    dtype.is_integer() && y == Value::Int(end)
 }
 
 fn is_left_identity(operation: Binary, x: Value) -> bool {

@@ -13,6 +13,7 @@ mod edges;
 mod group;
 mod nest;
 mod order;
+mod pack;
 mod reduction;
 mod schedule;
 
@@ -29,7 +30,7 @@ pub struct Capacity {
 
 /// The loop nests that compute a program. Buffers have no place in the arena yet: that is `plan`'s.
 pub fn lower(program: &IndexProgram, capacity: Capacity) -> Program {
-    let program = order::order_constants(program.clone(), capacity);
+    let program = pack::pack_constants(order::order_constants(program.clone(), capacity));
     let buffers = program.tensors.iter().map(|tensor| Buffer {
         name: tensor.name.clone(),
         dtype: tensor.dtype,
