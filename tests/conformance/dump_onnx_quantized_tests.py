@@ -269,8 +269,8 @@ def qlinear_leaky_relu(random: Random) -> Node:
 
 
 def qlinear_softmax(random: Random) -> Node:
-    """Over one axis, or over all from one on, as before operator set 13. Never over one element: its probability, 256 / 256, wraps to
-    zero in ONNX Runtime."""
+    """Over one axis, or over all from one on, as before operator set 13. Never over one element: its probability,
+    256 / 256, wraps to zero in ONNX Runtime."""
     dtype, shape = random.choose(*BYTES), tuple(random.extent(2, 7) for _ in range(3))
     zero = Given(np.asarray(np.iinfo(dtype).min, dtype), "parameter")
     # ONNX Runtime makes a table of exponentials from the scale: it reads a constant.
@@ -340,7 +340,7 @@ def q_gemm(random: Random) -> Node:
     return microsoft("QGemm", random, [*a, *b, c, *result], a_dtype if result else np.float32, **attributes)
 
 
-# ONNX Runtime averages dequantized floats, and rounds behind the zero point; where its sum is a tie, so may ours be rounded otherwise.
+# ONNX Runtime averages dequantized floats, and rounds behind the zero point: ties may be rounded otherwise.
 TIES = {"qlinear_average_pool": 0.005}
 
 OPERATORS: dict[str, Callable[[Random], Node]] = {

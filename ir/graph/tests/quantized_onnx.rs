@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use nablac_graph::import::Options;
 use nablac_graph::source::{Framework, SourceDim, SourceModel, SourceNode, SourceTensor};
-use nablac_graph::{Error, Graph, import, run, verify};
+use nablac_graph::{Error, Graph, Requantization, import, run, verify};
 use nablac_index::{Array, DType, Value};
 
 #[path = "support/round_trip.rs"]
@@ -113,6 +113,19 @@ fn readers_may_see_other_reals_in_the_same_integers() {
     assert_eq!(outputs[0].to_i64(), [104, 106, 98, 96]);
     assert_eq!(outputs[1].to_i64(), [114, 112, 94, 92]);
     assert_eq!(outputs[2].to_i64(), [129, 130, 128, 127]);
+}
+
+#[test]
+fn operators_without_a_fixed_point_form_keep_single_precision() {
+    let nodes = [("QLinearMatMul", PRODUCT, "y"), ("com.microsoft::QLinearSigmoid", "y sy zy sx zx", "s")];
+    let concat = ("com.microsoft::QLinearConcat", "sx zx y sy zy s sx zx", "c");
+    let source = model(&["x"], &[&nodes[..], &[concat]].concat(), &parameters());
+    let options = Options { requantization: Some(Requantization::Double), ..Options::default() };
+    let graph = import(&source, &options).unwrap();
+    verify(&graph).unwrap();
+    let ways: Vec<Option<Requantization>> = graph.nodes.iter().map(|node| node.requantization).collect();
+    let [double, single] = [Requantization::Double, Requantization::F32].map(Some);
+    assert_eq!(ways, [double, double, single], "{graph}");
 }
 
 #[test]

@@ -35,8 +35,8 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Adds a node that computes on the integers of its inputs. Its one output is quantized as said, or real; the latter is nothing
-    /// that fixed-point conventions have.
+    /// Adds a node that computes on the integers of its inputs. Its one output is quantized as said, or real. Where the convention that
+    /// the user asks for has no form of the operator, it keeps its framework's, single precision.
     pub fn add_quantized(
         &mut self,
         operator: Operator,
@@ -44,10 +44,18 @@ impl Reader<'_, '_> {
         output: Option<Quantized>,
     ) -> Result<ValueId, Error> {
         let asked = self.scope.options.requantization.filter(|_| output.is_some());
-        let requantization = asked.unwrap_or(Requantization::F32);
-        let name = &self.node.name;
-        let added =
-            self.scope.graph.add_quantized_node(name, operator, inputs, &[output], Some(requantization));
+        let (name, graph) = (&self.node.name, &mut self.scope.graph);
+        let mut add = |requantization| {
+            graph.add_quantized_node(
+                name,
+                operator.clone(),
+                inputs,
+                std::slice::from_ref(&output),
+                Some(requantization),
+            )
+        };
+        let added = asked.and_then(|asked| add(asked).ok());
+        let added = added.map_or_else(|| add(Requantization::F32), Ok);
         Ok(self.checked(added)?[0])
     }
 }
