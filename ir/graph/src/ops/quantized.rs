@@ -23,10 +23,12 @@ use crate::operator::Definition;
 use crate::quantization::{Quantization, Requantization};
 
 mod addition;
+mod single_precision;
 mod softmax;
 mod sum;
 
 pub(super) use addition::addition;
+pub(super) use single_precision::product;
 pub(super) use softmax::softmax;
 use sum::Sum;
 
