@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nablac_graph::half::{f32_from_bfloat16, f32_from_binary16};
 use nablac_graph::limits::Limits;
-use nablac_index::{Array, DType};
+use nablac_index::{Array, DType, Kind};
 
 use crate::Error;
 use crate::external::External;
@@ -51,7 +51,7 @@ const TYPES: &[(i32, &str, DType, Storage)] = &[
     (19, "FLOAT8E5M2", DType::U8, Unread),
     (20, "FLOAT8E5M2FNUZ", DType::U8, Unread),
     (21, "UINT4", DType::U8, Packed(4)),
-    (22, "INT4", DType::I8, Packed(4)),
+    (22, "INT4", DType::I4, Packed(4)),
     (23, "FLOAT4E2M1", DType::U8, Unread),
     (24, "FLOAT8E8M0", DType::U8, Unread),
     (25, "UINT2", DType::U8, Packed(2)),
@@ -223,7 +223,7 @@ fn unpacked(bytes: &[u8], bits: usize, elements: usize, dtype: DType) -> Vec<u8>
     let above = 8 - bits; // what an integer is shifted up by, and back with its sign
     let element = |position: usize| {
         let shifted = bytes[position * bits / 8] >> (position * bits % 8) << above;
-        if dtype == DType::I8 { (shifted as i8 >> above) as u8 } else { shifted >> above }
+        if dtype.kind() == Kind::Signed { (shifted as i8 >> above) as u8 } else { shifted >> above }
     };
     (0..elements).map(element).collect()
 }

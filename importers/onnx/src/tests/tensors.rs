@@ -58,7 +58,7 @@ fn narrow_integers_are_unpacked_from_the_lowest_bits_on() {
     };
     let cases = [
         (21, DType::U8, &[0xf1, 0x09][..], &[1, 15, 9][..]),
-        (22, DType::I8, &[0x87, 0x0f], &[7, -8, -1]),
+        (22, DType::I4, &[0x87, 0x0f], &[7, -8, -1]),
         (25, DType::U8, &[0b11_10_01_00, 0b11], &[0, 1, 2, 3, 3]),
         (26, DType::I8, &[0b11_10_01_00, 0b10], &[0, 1, -2, -1, -2]),
     ];
