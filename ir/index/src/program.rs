@@ -5,7 +5,8 @@
 //! Meaning: steps run in order. A statement evaluates its body at every point of its box, the last loop
 //! fastest, and combines it into `out[at]`; points whose `at` leaves the tensor write nothing. A tensor whose
 //! first writer accumulates holds that reduction's identity before; a tensor written with `=` gets each element
-//! exactly once between reads, from one or from several statements.
+//! exactly once between reads, from one or from several statements. A state is constant within a run; when the run ends, it
+//! becomes a copy of its next value.
 
 use crate::array::Array;
 use crate::dtype::{DType, Value};
@@ -53,8 +54,19 @@ pub enum Role {
     Output,
     /// Known at compile time.
     Constant(Array),
+    /// It holds a value from one run to the next; never written within a run.
+    State(State),
     /// Written and read here.
     Local,
+}
+
+/// How a tensor that outlives a run changes. Its type and shape are those of both.
+#[derive(Clone, PartialEq, Debug)]
+pub struct State {
+    /// What it holds before the first run, and after a reset.
+    pub initial: Array,
+    /// What it holds after a run: a copy of this tensor, which is no state itself, at the end of that run.
+    pub next: TensorId,
 }
 
 /// What a program is made of.
@@ -242,6 +254,14 @@ impl Program {
         self.tensors().filter(|(_, t)| t.role == Role::Output).map(|(id, _)| id).collect()
     }
 
+    /// The tensors that outlive a run, with how they change.
+    pub fn states(&self) -> impl Iterator<Item = (TensorId, &State)> {
+        self.tensors().filter_map(|(id, tensor)| match &tensor.role {
+            Role::State(state) => Some((id, state)),
+            _ => None,
+        })
+    }
+
     /// Adds a tensor. The name is made unique by a number behind it.
     pub fn add_tensor(&mut self, name: &str, dtype: DType, shape: &[usize], role: Role) -> TensorId {
         let taken = |name: &str| self.tensors.iter().any(|t| t.name == name);
@@ -275,7 +295,8 @@ impl Program {
     /// How many times each tensor is read, by statements, states, conditions and the caller.
     pub fn read_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.tensors.len()];
-        for id in self.outputs() {
+        let next = self.states().map(|(_, state)| state.next);
+        for id in self.outputs().into_iter().chain(next) {
             counts[id.0 as usize] += 1;
         }
         for_each_read(&self.steps, &mut |id| counts[id.0 as usize] += 1);

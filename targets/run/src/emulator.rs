@@ -57,7 +57,7 @@ impl Measure for Emulated<'_> {
         let work = build.folder().to_owned();
         self.build(&mut build, artifact)?;
         let program = Program::read(&read(&work.join(PROGRAM))?, PROGRAM)?;
-        exchange::write_samples(&work, samples, 0)?;
+        exchange::write_samples(&work, samples, 0, options.keep_state)?;
         self.run(&work, &program, artifact, options)?;
         let report = exchange::read_report(&work, artifact)?;
         let counts = Counts::parse(&String::from_utf8_lossy(&read(&work.join(plugin::COUNTS))?))?;

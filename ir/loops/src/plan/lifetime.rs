@@ -14,7 +14,7 @@ pub(super) struct Lifetime {
     pub last: i64,
 }
 
-/// Before the first kernel: the caller fills the inputs.
+/// Before the first kernel: the caller fills the inputs, and states hold what the run before has left.
 const BEFORE: i64 = -1;
 
 /// The lifetime of every buffer; a buffer that nothing touches has an empty one.
@@ -29,9 +29,15 @@ pub(super) fn lifetimes(program: &Program) -> Vec<Lifetime> {
     for (lifetime, buffer) in lifetimes.iter_mut().zip(&program.buffers) {
         match buffer.role {
             Role::Input => *lifetime = Lifetime { first: BEFORE, last: lifetime.last.max(BEFORE) },
+            Role::State(_) => *lifetime = Lifetime { first: BEFORE, last: time },
             Role::Output => *lifetime = Lifetime { first: lifetime.first.min(time), last: time },
             _ => {}
         }
+    }
+    // The states are copied behind the last kernel.
+    for (_, state) in program.states() {
+        let next = &mut lifetimes[state.next.0 as usize];
+        *next = Lifetime { first: next.first.min(time), last: time };
     }
     lifetimes
 }
