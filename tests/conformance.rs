@@ -37,6 +37,9 @@ struct Case {
     atol: f64,
     /// Whether `.npz` can hold its arrays.
     data: bool,
+    /// Of consecutive runs: how many make a sequence.
+    #[serde(default)]
+    steps: Option<usize>,
 }
 
 /// An input or output.
@@ -111,27 +114,40 @@ fn check(folder: &Path, case: &Case, engine: Engine) -> Result<(), Problem> {
         return Ok(()); // it means something; what, no file can say
     }
     let (inputs, outputs) = (Port::inputs(&program), Port::outputs(&program));
-    let sample = arrays(&folder.join(&case.name).join("in.npz"), &case.inputs)?;
-    let expected = arrays(&folder.join(&case.name).join("out.npz"), &case.outputs)?;
-    let got = match engine {
-        Engine::Interpreter(after) => {
-            let form = compile(&source, &options(after), &mut |_| {})?;
-            engine::interpret(&form, &[sample])?
-        }
-        Engine::C => {
-            let Form::C(nests, c) = compile(&source, &options(Stage::C), &mut |_| {})? else {
-                unreachable!()
-            };
-            let library =
-                Library { folder: &c, inputs: &inputs, outputs: &outputs, arena_bytes: nests.arena_bytes };
-            let host = Machine::load("host").unwrap();
-            engine::execute(&library, &host, &[sample], &Default::default())?.0
-        }
+    let form = match engine {
+        Engine::Interpreter(after) => compile(&source, &options(after), &mut |_| {})?,
+        Engine::C => compile(&source, &options(Stage::C), &mut |_| {})?,
     };
-    got[0].iter().zip(&expected).zip(&outputs).try_for_each(|((got, expected), port)| {
-        close(got, expected, case)
-            .map_err(|problem| Problem::Wrong(format!("output `{}`: {problem}", port.name)))
-    })
+    let given = runs(arrays(&folder.join(&case.name).join("in.npz"), &case.inputs)?, &inputs, case)?;
+    let expected = runs(arrays(&folder.join(&case.name).join("out.npz"), &case.outputs)?, &outputs, case)?;
+    for (given, expected) in given.iter().zip(&expected) {
+        let got = match &form {
+            Form::C(nests, c) => {
+                let library =
+                    Library { folder: c, inputs: &inputs, outputs: &outputs, arena_bytes: nests.arena_bytes };
+                let host = Machine::load("host").unwrap();
+                let options = nablac_run::Options { keep_state: true, ..Default::default() };
+                engine::execute(&library, &host, given, &options)?.0
+            }
+            form => engine::interpret_sequence(form, given)?,
+        };
+        for (run, (got, expected)) in got.iter().zip(expected).enumerate() {
+            got.iter().zip(expected).zip(&outputs).try_for_each(|((got, expected), port)| {
+                close(got, expected, case).map_err(|problem| {
+                    Problem::Wrong(format!("run {run}, output `{}`: {problem}", port.name))
+                })
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// The sequences of runs that a case's arrays hold.
+fn runs(arrays: Sample, ports: &[Port], case: &Case) -> Result<Vec<Vec<Sample>>, Problem> {
+    let Some(steps) = case.steps else { return Ok(vec![vec![arrays]]) };
+    let named = ports.iter().map(|port| port.name.clone()).zip(arrays).collect();
+    let (samples, _) = nablac::samples::cut(ports, &named, "array")?;
+    Ok(samples.chunks(steps).map(<[Sample]>::to_vec).collect())
 }
 
 /// The arrays of a file, in the order of the model's inputs or outputs.
@@ -228,6 +244,22 @@ fn tflite_as_planned() {
 #[ignore = "builds a program for each of a thousand tests"]
 fn onnx_in_c() {
     suite("onnx", Engine::C);
+}
+
+#[test]
+fn tflite_recurrent_by_definition() {
+    suite("tflite_recurrent", Engine::Interpreter(Stage::Define));
+}
+
+#[test]
+fn tflite_recurrent_as_planned() {
+    suite("tflite_recurrent", Engine::Interpreter(Stage::Plan));
+}
+
+#[test]
+#[ignore = "builds programs for each of hundreds of tests"]
+fn tflite_recurrent_in_c() {
+    suite("tflite_recurrent", Engine::C);
 }
 
 #[test]

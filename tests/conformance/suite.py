@@ -1,10 +1,13 @@
 """The folder form of a conformance suite, as tests/conformance writes it and the Rust tests read it.
 
     FOLDER/tests.json           {"generator": ..., "tests": [{"name", "model", "operators", "opset", "inputs", "outputs",
-                                "rtol", "atol", "data"}, ...]}; inputs and outputs are [{"name", "dtype", "shape"}, ...]
+                                "rtol", "atol", "data", "steps"}, ...]}; inputs and outputs are [{"name", "dtype", "shape"}, ...]
     FOLDER/NAME/model.onnx      or model.tflite
     FOLDER/NAME/in.npz          one array per graph input, under its name
     FOLDER/NAME/out.npz         the expected outputs likewise
+
+A test with `steps` is of consecutive runs: its arrays hold sequences of so many runs, one behind the other along an axis in
+front, and each sequence begins with the variables as they are at first.
 
 `data` is false, and the two .npz files are missing, where .npz cannot hold a type (bfloat16, sequences, ...). `opset` is
 null for TFLite. An array has the shape of its tensor: one sample, no axis in front.
@@ -44,6 +47,7 @@ class Case:
     outputs: list[Tensor]
     rtol: float
     atol: float
+    steps: int | None = None
 
 
 def write_arrays(path: Path, tensors: list[Tensor]) -> None:
@@ -73,6 +77,7 @@ def write_case(folder: Path, case: Case, model_name: str) -> dict:
         "rtol": case.rtol,
         "atol": case.atol,
         "data": has_data,
+        "steps": case.steps,
     }
 
 

@@ -101,7 +101,7 @@ fn buffer_text(program: &Program, buffer: &Buffer) -> String {
         Role::Constant(array) => ("const ", format!(" = {}", array_text(array))),
         Role::Local => ("local ", String::new()),
         Role::State(State { initial, next }) => {
-            let next = name_text(&program.buffers.get(next.0 as usize).map_or("", |b| &b.name), KEYWORDS);
+            let next = name_text(program.buffers.get(next.0 as usize).map_or("", |b| &b.name), KEYWORDS);
             ("state ", format!(" = {} then {next}", array_text(initial)))
         }
     };

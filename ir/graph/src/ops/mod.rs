@@ -78,6 +78,7 @@ operators! {
     softmax::Softmax,
     sqrt::Sqrt,
     sub::Sub,
+    svdf::Svdf,
     tanh::Tanh,
     tile::Tile,
     transpose::Transpose,

@@ -29,6 +29,7 @@ mod sum;
 pub(super) use addition::addition;
 pub(super) use softmax::softmax;
 use sum::Sum;
+pub(super) use sum::bias_fault;
 
 /// An operator's law.
 pub type Law<'a> = &'a dyn Fn(&mut Definition) -> Result<(), Error>;
