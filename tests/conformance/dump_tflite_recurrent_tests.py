@@ -26,6 +26,7 @@ STEPS, SEQUENCES = 3, 2
 INTEGER_CASES, FLOAT_CASES = 240, 40  # of each operator
 TOLERANCE = 1e-5  # of floats, as for other operators
 GATES = "ifco"  # input, forget, cell, output: the order of the operator's inputs
+LSTM, LSTM_OPTIONS = "UNIDIRECTIONAL_SEQUENCE_LSTM", "UnidirectionalSequenceLSTMOptions"
 OPERATOR_VERSION = 3
 RELU, TANH = schema.ActivationFunctionType.RELU, schema.ActivationFunctionType.TANH
 FLOAT_ACTIVATIONS = (schema.ActivationFunctionType.NONE, RELU, schema.ActivationFunctionType.RELU6, TANH)
@@ -169,6 +170,115 @@ def float_svdf(random: Random) -> Network:
     return Network("SVDF", "SVDFOptions", fields, operands, Operand("y", "float32", (batch, units)))
 
 
+@dataclasses.dataclass
+class Lstm:
+    """Which parts a layer has, and its extents."""
+
+    times: int
+    batch: int
+    features: int
+    cells: int
+    outputs: int
+    coupled: bool  # without an input gate
+    peepholes: bool
+    projected: bool
+    normalized: bool
+    time_major: bool
+
+    @classmethod
+    def draw(cls, random: Random, normalized: bool, integer: bool) -> "Lstm":
+        """Any combination that the kernels compute: their integer form takes peepholes for as many cells as outputs only."""
+        times, batch, features, cells, outputs = (random.extent(most) for most in (4, 2, 9, 9, 6))
+        coupled, peepholes, projected, time_major = (random.chance(p) for p in (0.3, 0.3, 0.4, 0.4))
+        if not projected or integer and peepholes:
+            outputs = cells
+        return cls(times, batch, features, cells, outputs, coupled, peepholes, projected, normalized, time_major)
+
+    def gates(self) -> str:
+        """The gates that there are."""
+        return GATES[1:] if self.coupled else GATES
+
+    def sequence(self, last: int) -> tuple[int, ...]:
+        """The shape of a sequence."""
+        return (self.times, self.batch, last) if self.time_major else (self.batch, self.times, last)
+
+    def fields(self, random: Random, activation: int) -> dict:
+        """The options."""
+        return {
+            "fusedActivationFunction": activation,
+            "cellClip": random.scale(0.2, 3.0) if random.chance(0.3) else 0.0,
+            "projClip": random.scale(0.1, 1.0) if self.projected and random.chance(0.3) else 0.0,
+            "timeMajor": self.time_major,
+        }
+
+
+def integer_lstm(random: Random) -> Network:
+    """8-bit sequences, 16-bit cells."""
+    lstm = Lstm.draw(random, normalized=False, integer=True)
+    x, h, cell = random.scale(0.004, 0.05), random.scale(0.002, 0.01), 2.0 ** int(random.generator.integers(-15, -8))
+    x_zero, h_zero = random.zero_point(), random.zero_point()
+    hidden, hidden_zero = (random.scale(0.002, 0.01), random.zero_point()) if lstm.projected else (h, h_zero)
+
+    def weights(name: str, rows: int, columns: int) -> Operand:
+        value = random.integers("int8", (rows, columns), 127)
+        return Operand(name, "int8", value.shape, value, random.scale(0.002, 0.02))
+
+    def bias(name: str, rows: int, scale: float, most: int) -> Operand:
+        return Operand(name, "int32", (rows,), random.integers("int32", (rows,), most), scale)
+
+    def peephole(gate: str) -> Operand | None:
+        if not lstm.peepholes or gate not in lstm.gates():
+            return None
+        value = random.integers("int16", (lstm.cells,), 32767)
+        return Operand(f"p_{gate}", "int16", value.shape, value, random.scale(5e-6, 5e-5))
+
+    w = {gate: weights(f"w_{gate}", lstm.cells, lstm.features) for gate in lstm.gates()}
+    r = {gate: weights(f"r_{gate}", lstm.cells, lstm.outputs) for gate in lstm.gates()}
+    b = {gate: bias(f"b_{gate}", lstm.cells, product(w[gate].scale, x), 15000) for gate in lstm.gates()}
+    projection = weights("projection", lstm.outputs, lstm.cells) if lstm.projected else None
+    biased = lstm.projected and random.chance(0.7)
+    projection_bias = bias("projection_bias", lstm.outputs, product(projection.scale, hidden), 3000) if biased else None
+    operands = [Operand("x", "int8", lstm.sequence(lstm.features), None, x, x_zero)]
+    operands += [w.get(gate) for gate in GATES] + [r.get(gate) for gate in GATES] + [peephole(gate) for gate in "ifo"]
+    operands += [b.get(gate) for gate in GATES] + [projection, projection_bias]
+    operands += [
+        Operand("h", "int8", (lstm.batch, lstm.outputs), None, h, h_zero, variable=True),
+        Operand("c", "int16", (lstm.batch, lstm.cells), None, cell, variable=True),
+    ]
+    intermediates = [Operand(f"g_{gate}", "int16", (), None, 2.0**-12) for gate in GATES]
+    intermediates.append(Operand("hidden", "int8", (), None, hidden, hidden_zero))
+    output = Operand("y", "int8", lstm.sequence(lstm.outputs), None, h, h_zero)
+    fields = lstm.fields(random, TANH)
+    return Network(LSTM, LSTM_OPTIONS, fields, operands, output, intermediates)
+
+
+def float_lstm(random: Random) -> Network:
+    """The same in float, also with layer normalization and other activations."""
+    lstm = Lstm.draw(random, normalized=random.chance(0.3), integer=False)
+
+    def reals(name: str, present: bool, *shape: int) -> Operand | None:
+        return Operand(name, "float32", shape, random.reals(shape, 0.6)) if present else None
+
+    def of_gates(name: str, present: bool, gates: str, *shape: int) -> list[Operand | None]:
+        return [reals(f"{name}_{gate}", present and gate in lstm.gates(), *shape) for gate in gates]
+
+    operands = [Operand("x", "float32", lstm.sequence(lstm.features))]
+    operands += of_gates("w", True, GATES, lstm.cells, lstm.features)
+    operands += of_gates("r", True, GATES, lstm.cells, lstm.outputs)
+    operands += of_gates("p", lstm.peepholes, "ifo", lstm.cells) + of_gates("b", True, GATES, lstm.cells)
+    biased = lstm.projected and random.chance(0.7)
+    operands += [reals("projection", lstm.projected, lstm.outputs, lstm.cells)]
+    operands += [reals("projection_bias", biased, lstm.outputs)]
+    operands += [
+        Operand("h", "float32", (lstm.batch, lstm.outputs), variable=True),
+        Operand("c", "float32", (lstm.batch, lstm.cells), variable=True),
+    ]
+    operands += of_gates("n", True, GATES, lstm.cells) if lstm.normalized else []
+    activation = TANH if random.chance(0.6) else int(random.generator.choice(FLOAT_ACTIVATIONS))
+    output = Operand("y", "float32", lstm.sequence(lstm.outputs))
+    return Network(LSTM, LSTM_OPTIONS, lstm.fields(random, activation), operands, output)
+
+
 def inputs_of(network: Network, random: Random) -> list[np.ndarray]:
     """One input for each run."""
     [x] = [operand for operand in network.inputs if operand and operand.value is None and not operand.variable]
@@ -211,6 +321,8 @@ def cases() -> Iterator[Case]:
     kinds = (
         ("svdf_int8", integer_svdf, INTEGER_CASES),
         ("svdf_float", float_svdf, FLOAT_CASES),
+        ("lstm_int8", integer_lstm, INTEGER_CASES),
+        ("lstm_float", float_lstm, FLOAT_CASES),
     )
     for kind, draw, count in kinds:
         for number in range(count):

@@ -55,6 +55,7 @@ operators! {
     log::Log,
     logic::Logic,
     loop_::Loop,
+    lstm::Lstm,
     mat_mul::MatMul,
     max::Max,
     max_pool::MaxPool,

@@ -23,10 +23,12 @@ use crate::operator::Definition;
 use crate::quantization::{Quantization, Requantization};
 
 mod addition;
+mod functions;
 mod softmax;
 mod sum;
 
 pub(super) use addition::addition;
+pub(super) use functions::{logistic, tanh};
 pub(super) use softmax::softmax;
 use sum::Sum;
 pub(super) use sum::bias_fault;
