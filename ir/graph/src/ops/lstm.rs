@@ -28,8 +28,6 @@ mod real;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Activation {
-    /// Nothing.
-    None,
     /// `max(x, 0)`.
     Relu,
     /// `min(max(x, 0), 6)`.
@@ -108,11 +106,12 @@ fn limit(node: &Reader, name: &str) -> Result<f32, Error> {
 
 fn activation(node: &Reader) -> Result<Activation, Error> {
     match node.int("fused_activation_function", 0)? {
-        0 => Ok(Activation::None),
+        // TFLite's kernel then takes what the cell gate gave for the cells.
+        0 => Err(node.unsupported("cells without an activation: convert the model with TANH or RELU")),
         1 => Ok(Activation::Relu),
         3 => Ok(Activation::Relu6),
         4 => Ok(Activation::Tanh),
-        other => Err(node.unsupported(format!("activation {other} of the cells; there are none, RELU, RELU6 and TANH"))),
+        other => Err(node.unsupported(format!("activation {other} of the cells; RELU, RELU6 and TANH are supported"))),
     }
 }
 

@@ -147,7 +147,6 @@ impl Step<'_> {
 
     fn activated(&self, x: Expr) -> Expr {
         match self.layer.activation {
-            Activation::None => x,
             Activation::Relu => x.max(self.number(0.0)),
             Activation::Relu6 => x.max(self.number(0.0)).min(self.number(6.0)),
             Activation::Tanh => x.unary(Unary::Tanh),
