@@ -128,6 +128,11 @@ impl Graph {
         self.states.iter().any(|state| state.value == id)
     }
 
+    /// Whether somebody reads a value when the nodes have run: the caller, or a state.
+    pub fn is_kept(&self, id: ValueId) -> bool {
+        self.outputs.contains(&id) || self.states.iter().any(|state| state.next == id)
+    }
+
     /// The position of the node that writes a value.
     pub fn producer(&self, id: ValueId) -> Option<usize> {
         self.nodes.iter().position(|node| node.outputs.contains(&id))

@@ -15,7 +15,10 @@ const PROGRAMS: u64 = 3000;
 fn lowering_and_planning_keep_values() {
     for seed in 0..PROGRAMS {
         let (source, inputs) = random::program(seed);
-        let capacity = Capacity { float_registers: [4, 16, 32][seed as usize % 3] };
+        let capacity = Capacity {
+            float_registers: [4, 16, 32][seed as usize % 3],
+            general_registers: [8, 14][seed as usize % 2],
+        };
         // The second run begins with what the first has left in the states.
         let mut session = nablac_index::Session::new(&source);
         let expected = [session.run(&inputs).unwrap(), session.run(&inputs).unwrap()].concat();
@@ -49,7 +52,7 @@ fn loops_over_nothing_are_not_run_to_plan_memory() {
             "program p {{ input x: f32[{n}, {m}] output y: f32[{n}, {m}] y[i, j] = x[i, j] * 2.0 for i:{n} j:{m} }}"
         );
         let program = nablac_index::parse(&text).unwrap();
-        let nests = plan(lower(&program, Capacity { float_registers: 16 }));
+        let nests = plan(lower(&program, Capacity { float_registers: 16, general_registers: 14 }));
         assert_eq!(verify(&nests), Ok(()));
     }
 }

@@ -33,6 +33,9 @@ pub(super) use softmax::softmax;
 use sum::Sum;
 pub(super) use sum::bias_fault;
 
+/// How many values a byte has.
+const BYTES: i64 = 256;
+
 /// An operator's law.
 pub type Law<'a> = &'a dyn Fn(&mut Definition) -> Result<(), Error>;
 
@@ -263,8 +266,13 @@ impl RealLaw {
             (*real, meaning)
         };
         let mut meanings: Meanings = self.inputs.iter().map(meaning).collect();
-        if requantization.is_fixed() {
-            self.require_fixed(definition, &meanings)?;
+        if let Some(only) = self.function_of_bytes(definition, &meanings) {
+            return self.write_table(definition, only, &meanings, requantization);
+        }
+        if requantization.is_fixed() && !self.is_sum(&meanings) {
+            return Err(definition.unsupported(
+                "its integer form is not supported: convert the model with this operator in float",
+            ));
         }
         let mut start: Option<&Statement> = None;
         for (position, statement) in self.statements.iter().enumerate() {
@@ -294,20 +302,72 @@ impl RealLaw {
         Ok(())
     }
 
-    /// In fixed point, a law is known to be a sum that is the output itself, or a function of one 8-bit element.
-    fn require_fixed(&self, definition: &Definition, meanings: &Meanings) -> Result<(), Error> {
-        let sums = self.statements.iter().any(|s| Sum::of(s, meanings).is_some())
-            && self.statements.iter().all(|s| self.outputs.contains(&s.out));
-        let reads: Vec<&Access> = self.statements.iter().flat_map(Statement::accesses).collect();
-        let narrow = |access: &&Access| matches!(meanings.get(&access.tensor), Some(Meaning::Quantized(_, dtype, _)) if dtype.bytes() == 1);
-        let table = matches!(&self.statements[..], [only] if only.reduce == Reduce::Set)
-            && reads.iter().all(narrow)
-            && reads.windows(2).all(|pair| pair[0] == pair[1]);
-        if sums || table {
-            return Ok(());
-        }
-        Err(definition
-            .unsupported("its integer form is not supported: convert the model with this operator in float"))
+    /// Whether the law is a sum that is the output itself.
+    fn is_sum(&self, meanings: &Meanings) -> bool {
+        self.statements.iter().any(|s| Sum::of(s, meanings).is_some_and(|sum| sum.is_integer()))
+            && self.statements.iter().all(|s| self.outputs.contains(&s.out))
+    }
+
+    /// The statement of a law that is a function of one 8-bit element, and of nothing else.
+    fn function_of_bytes(&self, definition: &Definition, meanings: &Meanings) -> Option<&Statement> {
+        let [only] = &self.statements[..] else { return None };
+        let mut positions = false;
+        only.body.visit(&mut |node| positions |= matches!(node, Expr::Index(_)));
+        let accesses = only.accesses();
+        let byte = |access: &&Access| match meanings.get(&access.tensor) {
+            Some(Meaning::Quantized(_, dtype, quantization)) => {
+                dtype.bytes() == 1 && quantization.uniform().is_some()
+            }
+            _ => self.number(access).is_some(),
+        };
+        let elements: Vec<&&Access> =
+            accesses.iter().filter(|access| self.number(access).is_none()).collect();
+        let one = !elements.is_empty()
+            && elements.windows(2).all(|pair| pair[0] == pair[1])
+            && elements.iter().all(|access| access.outside.is_none());
+        let output = self.outputs == [only.out] && definition.quantized_output(0).is_some();
+        (only.reduce == Reduce::Set && !positions && accesses.iter().all(byte) && one && output)
+            .then_some(only)
+    }
+
+    /// `table[k] = law(k)` for every value of a byte, which is known at compile time, and then `y[…] = table[x[…]]`.
+    fn write_table(
+        &self,
+        definition: &mut Definition,
+        statement: &Statement,
+        meanings: &Meanings,
+        requantization: Requantization,
+    ) -> Result<(), Error> {
+        let accesses = statement.accesses();
+        let element = accesses.iter().find(|access| self.number(access).is_none());
+        let (Some(access), Some(output)) = (element, definition.quantized_output(0).cloned()) else {
+            return Err(definition.unsupported("it reads nothing"));
+        };
+        let Some(Meaning::Quantized(own, dtype, quantization)) = meanings.get(&access.tensor) else {
+            return Err(definition.unsupported("its input is not quantized"));
+        };
+        let of = |q: &Quantization| uniform(q).map_err(|fault| definition.unsupported(fault));
+        let ((from, from_zero), (to, to_zero)) = (of(quantization)?, of(&output.quantization)?);
+        let first = smallest(*dtype);
+        let table = definition.builder.map("table", output.dtype, &[BYTES as usize], |at| {
+            let x = Expr::Index(at[0].clone() + first - from_zero).cast(DType::F32) * Expr::f32(from);
+            let real = statement.body.rewrite(&mut |node| match node {
+                Expr::Read(access) => match self.number(&access) {
+                    Some(value) => Expr::Literal(self.program.dtype(access.tensor), value),
+                    None => x.clone(),
+                },
+                other => other,
+            });
+            quantized_real(real, requantization, output.dtype, to, to_zero)
+        });
+        let out = definition.builder.local("", output.dtype, self.program.shape(statement.out));
+        let of = |id: TensorId| meanings.get(&id).map_or(out, Meaning::tensor);
+        let at = access.at.iter().map(|index| index.map_tensors(&of)).collect();
+        // The remainder changes nothing, and says that the index is inside.
+        let place = (Index::of_read(*own, at) - first) % BYTES;
+        write(definition.builder, statement, out, &of, |_| Expr::read(table, [place]));
+        definition.output(out);
+        Ok(())
     }
 
     /// A statement on reals: what it reads is dequantized on the way. Gives the tensor that it writes.
