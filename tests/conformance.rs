@@ -53,8 +53,8 @@ struct Tensor {
 enum Engine {
     /// The interpreter, after the stage.
     Interpreter(Stage),
-    /// The generated C, on this computer.
-    C,
+    /// The generated C, on this target.
+    C(&'static str),
 }
 
 /// Why a test did not pass.
@@ -95,12 +95,16 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
 }
 
-fn options(after: Stage) -> Options {
+fn target(engine: Engine) -> &'static str {
+    if let Engine::C(target) = engine { target } else { "host" }
+}
+
+fn options(after: Stage, target: &str) -> Options {
     Options {
         dimensions: BTreeMap::new(),
         limits: Limits::default(),
         requantization: None,
-        machine: Machine::load("host").unwrap(),
+        machine: Machine::load(target).unwrap(),
         c: nablac_c::Options { name: "model".into(), ..Default::default() },
         after,
     }
@@ -108,7 +112,7 @@ fn options(after: Stage) -> Options {
 
 fn check(folder: &Path, case: &Case, engine: Engine) -> Result<(), Problem> {
     let source = model::read(&folder.join(&case.model), &Limits::default())?.source;
-    let Form::Index(program) = compile(&source, &options(Stage::Define), &mut |_| {})? else {
+    let Form::Index(program) = compile(&source, &options(Stage::Define, "host"), &mut |_| {})? else {
         unreachable!()
     };
     if !case.data {
@@ -116,21 +120,21 @@ fn check(folder: &Path, case: &Case, engine: Engine) -> Result<(), Problem> {
     }
     let (inputs, outputs) = (Port::inputs(&program), Port::outputs(&program));
     let form = match engine {
-        Engine::Interpreter(after) => compile(&source, &options(after), &mut |_| {})?,
-        Engine::C => compile(&source, &options(Stage::C), &mut |_| {})?,
+        Engine::Interpreter(after) => compile(&source, &options(after, target(engine)), &mut |_| {})?,
+        Engine::C(_) => compile(&source, &options(Stage::C, target(engine)), &mut |_| {})?,
     };
     let given = runs(arrays(&folder.join(&case.name).join("in.npz"), &case.inputs)?, &inputs, case)?;
     let expected = runs(arrays(&folder.join(&case.name).join("out.npz"), &case.outputs)?, &outputs, case)?;
     // One sequence in C: what is built begins anew by itself.
-    let sequences = if engine == Engine::C { 1 } else { given.len() };
+    let sequences = if let Engine::C(_) = engine { 1 } else { given.len() };
     for (given, expected) in given.iter().zip(&expected).take(sequences) {
         let got = match &form {
             Form::C(nests, c) => {
                 let library =
                     Library { folder: c, inputs: &inputs, outputs: &outputs, arena_bytes: nests.arena_bytes };
-                let host = Machine::load("host").unwrap();
+                let machine = Machine::load(target(engine)).unwrap();
                 let options = nablac_run::Options { keep_state: true, ..Default::default() };
-                engine::execute(&library, &host, given, &options)?.0
+                engine::execute(&library, &machine, given, &options)?.0
             }
             form => engine::interpret_sequence(form, given)?,
         };
@@ -246,7 +250,7 @@ fn tflite_as_planned() {
 #[test]
 #[ignore = "builds a program for each of a thousand tests"]
 fn onnx_in_c() {
-    suite("onnx", Engine::C);
+    suite("onnx", Engine::C("host"));
 }
 
 #[test]
@@ -259,16 +263,37 @@ fn tflite_recurrent_as_planned() {
     suite("tflite_recurrent", Engine::Interpreter(Stage::Plan));
 }
 
+/// Some of the suite in an emulated microcontroller, bit for bit.
+#[test]
+fn tflite_recurrent_on_cortex_m4() {
+    let folder = project().join(".cache/conformance/tflite_recurrent");
+    let Ok(index) = fs::read_to_string(folder.join("tests.json")) else {
+        support::skipped(format!("{} is not there; `./test` writes it", folder.display()));
+        return;
+    };
+    let index: Index = serde_json::from_str(&index).unwrap();
+    let chosen = ["lstm_int8_000", "lstm_int8_001", "svdf_int8_000", "lstm_float_000"];
+    let cases: Vec<&Case> = index.tests.iter().filter(|case| chosen.contains(&case.name.as_str())).collect();
+    assert_eq!(cases.len(), chosen.len());
+    for case in cases {
+        match check(&folder, case, Engine::C("cortex-m4")) {
+            Ok(()) => {}
+            Err(Problem::Refused(failure)) => panic!("{}: {failure}", case.name),
+            Err(Problem::Wrong(problem)) => panic!("{}: {problem}", case.name),
+        }
+    }
+}
+
 #[test]
 #[ignore = "builds programs for each of hundreds of tests"]
 fn tflite_recurrent_in_c() {
-    suite("tflite_recurrent", Engine::C);
+    suite("tflite_recurrent", Engine::C("host"));
 }
 
 #[test]
 #[ignore = "builds a program for each of a thousand tests"]
 fn tflite_in_c() {
-    suite("tflite", Engine::C);
+    suite("tflite", Engine::C("host"));
 }
 
 #[test]
