@@ -1,11 +1,12 @@
 """The folder form of a conformance suite, as tests/conformance writes it and the Rust tests read it.
 
     FOLDER/tests.json           {"generator": ..., "tests": [{"name", "model", "operators", "opset", "inputs", "outputs",
-                                "rtol", "atol", "data", "steps"}, ...]}; inputs and outputs are [{"name", "dtype", "shape"}, ...]
+                                "rtol", "atol", "ties", "data", "steps"}, ...]}; inputs and outputs are [{"name", "dtype", "shape"}, ...]
     FOLDER/NAME/model.onnx      or model.tflite
     FOLDER/NAME/in.npz          one array per graph input, under its name
     FOLDER/NAME/out.npz         the expected outputs likewise
 
+Floats are compared by `rtol` and `atol`; integers must be equal, but for the share `ties` of a test's, which may differ by one.
 A test with `steps` is of consecutive runs: its arrays hold sequences of so many runs, one behind the other along an axis in
 front, and each sequence begins with the variables as they are at first.
 
@@ -47,6 +48,7 @@ class Case:
     outputs: list[Tensor]
     rtol: float
     atol: float
+    ties: float = 0.0
     steps: int | None = None
 
 
@@ -76,6 +78,7 @@ def write_case(folder: Path, case: Case, model_name: str) -> dict:
         "outputs": rows(case.outputs),
         "rtol": case.rtol,
         "atol": case.atol,
+        "ties": case.ties,
         "data": has_data,
         "steps": case.steps,
     }

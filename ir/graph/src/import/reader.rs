@@ -12,6 +12,7 @@ use crate::quantization::Requantization;
 use crate::rewrite::remove_unread;
 use crate::source::{Framework, SourceAttribute, SourceModel, SourceNode};
 
+mod quantized;
 mod state;
 
 /// A framework's node, with its inputs looked up.

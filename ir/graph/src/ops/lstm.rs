@@ -81,7 +81,7 @@ impl Operation for Lstm {
         let written = if node.is_quantized() {
             let states = [node.input(OUTPUT_STATE)?, node.input(CELL_STATE)?];
             let [h, c] = states.map(|state| node.quantized(state));
-            node.add_quantized(operator, &inputs, &[node.quantized_output(0), h, c])?
+            node.add_quantized_with(operator, &inputs, &[node.quantized_output(0), h, c])?
         } else {
             node.add_with(operator, &inputs, vec![])?
         };

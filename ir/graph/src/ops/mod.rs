@@ -15,6 +15,7 @@ pub mod attribute;
 mod broadcast;
 mod convolution;
 mod layout;
+mod linear_quantization;
 mod pool;
 pub(crate) mod quantized;
 mod reduce;
@@ -73,6 +74,7 @@ operators! {
     reduce_sum::ReduceSum,
     relu::Relu,
     reshape::Reshape,
+    round::Round,
     scan::Scan,
     sigmoid::Sigmoid,
     slice::Slice,
@@ -88,8 +90,15 @@ operators! {
 
 compositions! {
     constant,
+    conv_integer,
+    dynamic_quantize_linear,
     flatten,
+    mat_mul_integer,
     pack,
+    q_gemm,
+    qlinear,
+    qlinear_conv,
+    qlinear_mat_mul,
     range,
     shape,
     split,

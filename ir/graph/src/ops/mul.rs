@@ -1,8 +1,10 @@
 //! `y[…] = a[…] * b[…]`, broadcast
+//!
+//! ONNX Runtime's form for integers is in `quantized/single_precision.rs`.
 
 use serde::{Deserialize, Serialize};
 
-use super::{activation, broadcast};
+use super::{activation, broadcast, quantized};
 use crate::error::Error;
 use crate::graph::ValueId;
 use crate::import::Reader;
@@ -28,5 +30,9 @@ impl Operation for Mul {
 
     fn define(&self, definition: &mut Definition) -> Result<(), Error> {
         broadcast::pair(definition, |a, b| a * b)
+    }
+
+    fn define_quantized(&self, definition: &mut Definition) -> Result<(), Error> {
+        quantized::product(definition, &|definition| self.define(definition))
     }
 }

@@ -51,7 +51,7 @@ impl Operation for Svdf {
                     return Err(node.unsupported(reason));
                 }
                 let quantized = [node.quantized_output(0), node.quantized(state)];
-                node.add_quantized(Svdf { rank }, &inputs, &quantized)?
+                node.add_quantized_with(Svdf { rank }, &inputs, &quantized)?
             }
             false => node.add_with(Svdf { rank }, &inputs, vec![])?,
         };

@@ -26,7 +26,7 @@ impl Reader<'_, '_> {
     }
 
     /// Adds a node whose outputs are quantized as `outputs` says, whatever the file's node writes; gives all of them.
-    pub fn add_quantized(
+    pub fn add_quantized_with(
         &mut self,
         operator: impl Into<Operator>,
         inputs: &[Option<ValueId>],

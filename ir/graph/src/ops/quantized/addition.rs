@@ -7,7 +7,7 @@
 
 use nablac_index::{DType, Expr};
 
-use super::{Law, derive};
+use super::{Law, single_precision};
 use crate::error::Error;
 use crate::operator::Definition;
 use crate::ops::broadcast;
@@ -25,7 +25,7 @@ pub(in crate::ops) fn addition(
     let (Some(rounding), Some(output)) =
         (definition.requantization().and_then(fixed_rounding), definition.quantized_output(0).cloned())
     else {
-        return derive(definition, law);
+        return single_precision::sum(definition, law, combine);
     };
     let operand = |position: usize| {
         let quantization = definition.quantization(position);
