@@ -14,7 +14,37 @@ use crate::folder;
 use crate::pipeline::Form;
 use crate::samples::{Port, Sample};
 
-/// The outputs of each sample, by the interpreter of the language that `form` is in.
+/// The outputs of samples that follow each other in time, by the interpreter of the language that `form` is in: what a
+/// network keeps goes from each to the next.
+pub fn interpret_sequence(form: &Form, samples: &[Sample]) -> Result<Vec<Sample>> {
+    match form {
+        Form::Graph(graph) => {
+            let program = nablac_graph::define(graph).map_err(|error| wrong(&error))?;
+            nablac_index::verify(&program).map_err(|error| wrong(&error))?;
+            interpret_sequence(&Form::Index(program), samples)
+        }
+        Form::Index(program) => {
+            let mut session = nablac_index::Session::new(program);
+            samples.iter().map(|sample| session.run(sample).map_err(|error| wrong(&error))).collect()
+        }
+        Form::Loops(nests) => {
+            let mut session = nablac_loops::Session::new(nests);
+            samples.iter().map(|sample| session.run(sample).map_err(|error| wrong(&error))).collect()
+        }
+        Form::C(..) => Err(no_code()),
+    }
+}
+
+fn wrong(error: &dyn std::fmt::Display) -> Box<Failure> {
+    Failure::new(Code::BrokenStage, format!("interpreter: {error}"))
+}
+
+fn no_code() -> Box<Failure> {
+    Failure::new(Code::Option, "the interpreter runs no C: name an earlier stage")
+}
+
+/// The outputs of each sample by itself, by the interpreter of the language that `form` is in: each begins with the initial
+/// values of what the network keeps.
 pub fn interpret(form: &Form, samples: &[Sample]) -> Result<Vec<Sample>> {
     parallel(samples.len(), |position| interpret_one(form, &samples[position])).into_iter().collect()
 }
@@ -48,13 +78,11 @@ pub fn parallel<T: Send>(count: usize, run: impl Fn(usize) -> T + Sync) -> Vec<T
 }
 
 fn interpret_one(form: &Form, sample: &[Array]) -> Result<Sample> {
-    let wrong =
-        |error: &dyn std::fmt::Display| Failure::new(Code::BrokenStage, format!("interpreter: {error}"));
     match form {
         Form::Graph(graph) => nablac_graph::run(graph, sample).map_err(|error| wrong(&error)),
         Form::Index(program) => nablac_index::run(program, sample).map_err(|error| wrong(&error)),
         Form::Loops(nests) => nablac_loops::run(nests, sample).map_err(|error| wrong(&error)),
-        Form::C(..) => Err(Failure::new(Code::Option, "the interpreter runs no C: name an earlier stage")),
+        Form::C(..) => Err(no_code()),
     }
 }
 

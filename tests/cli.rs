@@ -32,6 +32,28 @@ fn succeeds(arguments: &[&str]) -> Outcome {
 }
 
 #[test]
+fn samples_are_a_sequence_when_state_is_kept() {
+    let model = ".cache/conformance/tflite_recurrent/svdf_int8_000/model.tflite";
+    if !std::path::Path::new(model).exists() {
+        support::skipped(format!("{model} is not there; `./test` writes it"));
+        return;
+    }
+    let samples = ["--random", "3", "--samples", "4"];
+    let apart = [&["run", model, "--json"], &samples[..]].concat();
+    let outputs = |more: &[&str]| succeeds(&[&apart[..], more].concat()).json()["outputs"].clone();
+    let (apart, kept) = (outputs(&[]), outputs(&["--keep-state"]));
+    let sample = |outputs: &serde_json::Value, n: usize| outputs[0]["samples"][n].clone();
+    assert_eq!(sample(&apart, 0), sample(&kept, 0));
+    assert_ne!(apart, kept);
+    for more in [&[][..], &["--keep-state"]] {
+        for engine in [&["--target", "host"][..], &["--after", "plan"]] {
+            succeeds(&[&["verify", model], &samples[..], more, engine].concat());
+        }
+    }
+    assert_eq!(outputs(&["--keep-state", "--target", "host"]), kept);
+}
+
+#[test]
 fn files_that_are_no_model_are_malformed() {
     let place = Place::new();
     fails(&["check", &place.file("empty.onnx", "")], 7, "E0701", "is empty");

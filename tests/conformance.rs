@@ -39,6 +39,9 @@ struct Case {
     ties: f64,
     /// Whether `.npz` can hold its arrays.
     data: bool,
+    /// Of consecutive runs: how many make a sequence.
+    #[serde(default)]
+    steps: Option<usize>,
 }
 
 /// An input or output.
@@ -52,8 +55,8 @@ struct Tensor {
 enum Engine {
     /// The interpreter, after the stage.
     Interpreter(Stage),
-    /// The generated C, on this computer.
-    C,
+    /// The generated C, on this target.
+    C(&'static str),
 }
 
 /// Why a test did not pass.
@@ -94,12 +97,16 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
 }
 
-fn options(after: Stage) -> Options {
+fn target(engine: Engine) -> &'static str {
+    if let Engine::C(target) = engine { target } else { "host" }
+}
+
+fn options(after: Stage, target: &str) -> Options {
     Options {
         dimensions: BTreeMap::new(),
         limits: Limits::default(),
         requantization: None,
-        machine: Machine::load("host").unwrap(),
+        machine: Machine::load(target).unwrap(),
         c: nablac_c::Options { name: "model".into(), ..Default::default() },
         after,
     }
@@ -107,40 +114,59 @@ fn options(after: Stage) -> Options {
 
 fn check(folder: &Path, case: &Case, engine: Engine) -> Result<(), Problem> {
     let source = model::read(&folder.join(&case.model), &Limits::default())?.source;
-    let Form::Index(program) = compile(&source, &options(Stage::Define), &mut |_| {})? else {
+    let Form::Index(program) = compile(&source, &options(Stage::Define, "host"), &mut |_| {})? else {
         unreachable!()
     };
     if !case.data {
         return Ok(()); // it means something; what, no file can say
     }
     let (inputs, outputs) = (Port::inputs(&program), Port::outputs(&program));
-    let sample = arrays(&folder.join(&case.name).join("in.npz"), &case.inputs)?;
-    let expected = arrays(&folder.join(&case.name).join("out.npz"), &case.outputs)?;
-    let got = match engine {
-        Engine::Interpreter(after) => {
-            let form = compile(&source, &options(after), &mut |_| {})?;
-            engine::interpret(&form, &[sample])?
-        }
-        Engine::C => {
-            let Form::C(nests, c) = compile(&source, &options(Stage::C), &mut |_| {})? else {
-                unreachable!()
-            };
-            let library =
-                Library { folder: &c, inputs: &inputs, outputs: &outputs, arena_bytes: nests.arena_bytes };
-            let host = Machine::load("host").unwrap();
-            engine::execute(&library, &host, &[sample], &Default::default())?.0
-        }
+    let form = match engine {
+        Engine::Interpreter(after) => compile(&source, &options(after, target(engine)), &mut |_| {})?,
+        Engine::C(_) => compile(&source, &options(Stage::C, target(engine)), &mut |_| {})?,
     };
+    let given = runs(arrays(&folder.join(&case.name).join("in.npz"), &case.inputs)?, &inputs, case)?;
+    let expected = runs(arrays(&folder.join(&case.name).join("out.npz"), &case.outputs)?, &outputs, case)?;
+    // One sequence in C: what is built begins anew by itself.
+    let sequences = if let Engine::C(_) = engine { 1 } else { given.len() };
+    for (given, expected) in given.iter().zip(&expected).take(sequences) {
+        let got = match &form {
+            Form::C(nests, c) => {
+                let library =
+                    Library { folder: c, inputs: &inputs, outputs: &outputs, arena_bytes: nests.arena_bytes };
+                let machine = Machine::load(target(engine)).unwrap();
+                let options = nablac_run::Options { keep_state: true, ..Default::default() };
+                engine::execute(&library, &machine, given, &options)?.0
+            }
+            form => engine::interpret_sequence(form, given)?,
+        };
+        for (run, (got, expected)) in got.iter().zip(expected).enumerate() {
+            compare(got, expected, &outputs, case)
+                .map_err(|problem| Problem::Wrong(format!("run {run}: {problem}")))?;
+        }
+    }
+    Ok(())
+}
+
+fn compare(got: &Sample, expected: &Sample, outputs: &[Port], case: &Case) -> Result<(), String> {
     let mut off_by_one = 0;
-    for ((got, expected), port) in got[0].iter().zip(&expected).zip(&outputs) {
-        off_by_one += close(got, expected, case)
-            .map_err(|problem| Problem::Wrong(format!("output `{}`: {problem}", port.name)))?;
+    for ((got, expected), port) in got.iter().zip(expected).zip(outputs) {
+        off_by_one +=
+            close(got, expected, case).map_err(|problem| format!("output `{}`: {problem}", port.name))?;
     }
     let elements: usize = expected.iter().map(Array::len).sum();
     match off_by_one as f64 <= case.ties * elements as f64 {
         true => Ok(()),
-        false => Err(Problem::Wrong(format!("{off_by_one} of {elements} elements differ by one"))),
+        false => Err(format!("{off_by_one} of {elements} elements differ by one")),
     }
+}
+
+/// The sequences of runs that a case's arrays hold.
+fn runs(arrays: Sample, ports: &[Port], case: &Case) -> Result<Vec<Vec<Sample>>, Problem> {
+    let Some(steps) = case.steps else { return Ok(vec![vec![arrays]]) };
+    let named = ports.iter().map(|port| port.name.clone()).zip(arrays).collect();
+    let (samples, _) = nablac::samples::cut(ports, &named, "array")?;
+    Ok(samples.chunks(steps).map(<[Sample]>::to_vec).collect())
 }
 
 /// The arrays of a file, in the order of the model's inputs or outputs.
@@ -252,19 +278,56 @@ fn tflite_as_planned() {
 #[test]
 #[ignore = "builds a program for each of a thousand tests"]
 fn onnx_in_c() {
-    suite("onnx", Engine::C);
+    suite("onnx", Engine::C("host"));
+}
+
+#[test]
+fn tflite_recurrent_by_definition() {
+    suite("tflite_recurrent", Engine::Interpreter(Stage::Define));
+}
+
+#[test]
+fn tflite_recurrent_as_planned() {
+    suite("tflite_recurrent", Engine::Interpreter(Stage::Plan));
+}
+
+/// Some of the suite in an emulated microcontroller, bit for bit.
+#[test]
+fn tflite_recurrent_on_cortex_m4() {
+    let folder = project().join(".cache/conformance/tflite_recurrent");
+    let Ok(index) = fs::read_to_string(folder.join("tests.json")) else {
+        support::skipped(format!("{} is not there; `./test` writes it", folder.display()));
+        return;
+    };
+    let index: Index = serde_json::from_str(&index).unwrap();
+    let chosen = ["lstm_int8_000", "lstm_int8_001", "svdf_int8_000", "lstm_float_000"];
+    let cases: Vec<&Case> = index.tests.iter().filter(|case| chosen.contains(&case.name.as_str())).collect();
+    assert_eq!(cases.len(), chosen.len());
+    for case in cases {
+        match check(&folder, case, Engine::C("cortex-m4")) {
+            Ok(()) => {}
+            Err(Problem::Refused(failure)) => panic!("{}: {failure}", case.name),
+            Err(Problem::Wrong(problem)) => panic!("{}: {problem}", case.name),
+        }
+    }
+}
+
+#[test]
+#[ignore = "builds programs for each of hundreds of tests"]
+fn tflite_recurrent_in_c() {
+    suite("tflite_recurrent", Engine::C("host"));
 }
 
 #[test]
 #[ignore = "builds a program for each of two hundred files"]
 fn onnx_quantized_in_c() {
-    suite("onnx_quantized", Engine::C);
+    suite("onnx_quantized", Engine::C("host"));
 }
 
 #[test]
 #[ignore = "builds a program for each of a thousand tests"]
 fn tflite_in_c() {
-    suite("tflite", Engine::C);
+    suite("tflite", Engine::C("host"));
 }
 
 /// What quantized operators become, before and after folding, reads back from its text.
@@ -276,7 +339,7 @@ fn quantized_graphs_read_back() {
     for case in &index.tests {
         let source = model::read(&folder.join(&case.model), &Limits::default()).unwrap().source;
         for stage in [Stage::Import, Stage::Quantize] {
-            let Form::Graph(graph) = compile(&source, &options(stage), &mut |_| {}).unwrap() else {
+            let Form::Graph(graph) = compile(&source, &options(stage, "host"), &mut |_| {}).unwrap() else {
                 unreachable!()
             };
             let read = nablac_graph::parse_with(&graph.to_string(), &graph.constants());

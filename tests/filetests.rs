@@ -7,6 +7,7 @@
 //! ; error: TEXT            the stage must fail, and its error contain the text
 //! ; run: f([1.0, 2.0]) == [3.0]     a call: the elements of each input and output, in row-major order, on every engine;
 //!                          `~=` allows floats 1e-5 × max(1, range of what is expected)
+//! ; then: f([1.0, 2.0]) == [6.0]    a call that follows the one above, with what that left in the states
 //! ```
 //!
 //! Behind it stand a graph, a program of index notation or of loop nests, and for each stage that prints, a line
@@ -37,7 +38,8 @@ const MARK: &str = "; ----";
 struct Test {
     stages: Vec<String>,
     errors: Vec<String>,
-    calls: Vec<String>,
+    /// Sequences of calls; each begins with the states' initial values.
+    calls: Vec<Vec<String>>,
     /// The header and the input, as they stand in the file.
     input: String,
     /// Stages and the texts expected of them.
@@ -63,7 +65,9 @@ fn read(path: &Path) -> Test {
         } else if let Some(error) = line.strip_prefix("; error: ") {
             test.errors.push(error.into());
         } else if let Some(call) = line.strip_prefix("; run: ") {
-            test.calls.push(call.into());
+            test.calls.push(vec![call.into()]);
+        } else if let Some(call) = line.strip_prefix("; then: ") {
+            test.calls.last_mut().expect("`; then:` stands behind `; run:`").push(call.into());
         }
     }
     assert!(!test.stages.is_empty(), "the file names no stage: its first line is `; test STAGE`");
@@ -161,16 +165,31 @@ fn run(test: &Test, form: Form) -> Result<(), String> {
     assert!(!test.calls.is_empty(), "`run` needs a line `; run: f(…) == …`");
     let forms = forms(form)?;
     let (inputs, outputs) = forms.iter().find_map(|(_, form)| ports(form)).ok_or("nothing that runs")?;
+    let sequences = test.calls.iter().filter(|calls| calls.len() > 1).cloned();
+    let alone: Vec<String> = test.calls.iter().filter(|calls| calls.len() == 1).flatten().cloned().collect();
+    for (calls, in_sequence) in [(alone, false)].into_iter().chain(sequences.map(|calls| (calls, true))) {
+        run_calls(&calls, in_sequence, &forms, &inputs, &outputs)?;
+    }
+    Ok(())
+}
+
+fn run_calls(
+    texts: &[String],
+    in_sequence: bool,
+    forms: &[(&'static str, Form)],
+    inputs: &[Port],
+    outputs: &[Port],
+) -> Result<(), String> {
     let mut calls = vec![];
-    for call in &test.calls {
-        calls.push(parse_call(call, &inputs, &outputs).map_err(|error| format!("`{call}`: {error}"))?);
+    for call in texts {
+        calls.push(parse_call(call, inputs, outputs).map_err(|error| format!("`{call}`: {error}"))?);
     }
     let samples: Vec<Sample> = calls.iter().map(|call| call.0.clone()).collect();
-    for (stage, form) in &forms {
-        let Some(got) = outputs_of(form, &inputs, &outputs, &samples)? else { continue };
-        for ((call, (_, expected, exact)), got) in test.calls.iter().zip(&calls).zip(&got) {
+    for (stage, form) in forms.iter().filter(|_| !samples.is_empty()) {
+        let Some(got) = outputs_of(form, inputs, outputs, &samples, in_sequence)? else { continue };
+        for ((call, (_, expected, exact)), got) in texts.iter().zip(&calls).zip(&got) {
             let allowance = Allowance { factor: if *exact { 0.0 } else { 1.0 }, steps: 0 };
-            for c in compare(&outputs, std::slice::from_ref(got), std::slice::from_ref(expected), allowance) {
+            for c in compare(outputs, std::slice::from_ref(got), std::slice::from_ref(expected), allowance) {
                 assert_eq!(c.mismatches, 0, "`{call}` after {stage}: {:?}", c.first);
             }
         }
@@ -202,13 +221,18 @@ fn outputs_of(
     inputs: &[Port],
     outputs: &[Port],
     samples: &[Sample],
+    in_sequence: bool,
 ) -> Result<Option<Vec<Sample>>, String> {
     let Form::C(nests, folder) = form else {
-        return engine::interpret(form, samples).map(Some).map_err(|e| e.to_string());
+        let got = match in_sequence {
+            true => engine::interpret_sequence(form, samples),
+            false => engine::interpret(form, samples),
+        };
+        return got.map(Some).map_err(|e| e.to_string());
     };
     let library = engine::Library { folder, inputs, outputs, arena_bytes: nests.arena_bytes };
     let host = Machine::load("host").map_err(|e| e.to_string())?;
-    let options = nablac_run::Options { sanitize: true, ..Default::default() };
+    let options = nablac_run::Options { sanitize: true, keep_state: in_sequence, ..Default::default() };
     match engine::execute(&library, &host, samples, &options) {
         Ok((outputs, _)) => Ok(Some(outputs)),
         Err(failure) if failure.code == Code::MissingTool => {

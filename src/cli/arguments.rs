@@ -196,6 +196,10 @@ pub struct SampleArguments {
     /// How many random samples.
     #[arg(long, help_heading = "Samples", value_name = "N", default_value_t = 1, value_parser = at_least_one, conflicts_with = "inputs")]
     pub samples: usize,
+    /// Take the samples as steps of one sequence: what the network keeps goes from each to the next. Otherwise each begins
+    /// with what it keeps as at first.
+    #[arg(long, help_heading = "Samples")]
+    pub keep_state: bool,
 }
 
 impl SampleArguments {

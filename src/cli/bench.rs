@@ -49,8 +49,14 @@ pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
     let mut measured: Vec<(&Machine, Measurement)> = vec![];
     let mut failure = None;
     for machine in &machines {
-        let (_, measurement) =
-            arguments.build.execute(&arguments.model, &network, machine, &samples, talk)?;
+        let (_, measurement) = arguments.build.execute(
+            &arguments.model,
+            &network,
+            machine,
+            &samples,
+            arguments.samples.keep_state,
+            talk,
+        )?;
         failure = failure.or(budget.check_measured(&machine.name, &measurement).err());
         measured.push((machine, measurement));
     }

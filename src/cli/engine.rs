@@ -73,8 +73,9 @@ pub struct Outcome {
 }
 
 impl BuildArguments {
-    fn options(&self) -> Options {
+    fn options(&self, keep_state: bool) -> Options {
         Options {
+            keep_state,
             sanitize: self.sanitize,
             optimize: match self.optimize {
                 Goal::Time => Optimize::Time,
@@ -92,6 +93,7 @@ impl BuildArguments {
         network: &Network,
         machine: &Machine,
         samples: &[Sample],
+        keep_state: bool,
         talk: &Talk,
     ) -> Result<(Vec<Sample>, Measurement)> {
         let Form::C(nests, folder) = &model.compile(&network.model, machine, Stage::C, vec![], talk)? else {
@@ -104,7 +106,7 @@ impl BuildArguments {
             arena_bytes: nests.arena_bytes,
         };
         talk.begin("Running", &format!("{} on {}", text::count(samples.len(), "sample"), machine.name));
-        let result = engine::execute(&library, machine, samples, &self.options());
+        let result = engine::execute(&library, machine, samples, &self.options(keep_state));
         talk.end();
         result
     }
@@ -117,6 +119,7 @@ impl EngineArguments {
         model: &ModelArguments,
         network: &Network,
         samples: &[Sample],
+        keep_state: bool,
         talk: &Talk,
     ) -> Result<Outcome> {
         let chosen = self.engine.unwrap_or(if self.target.is_some() { Engine::C } else { Engine::Interp });
@@ -128,14 +131,19 @@ impl EngineArguments {
                     Failure::new(Code::Option, message).help("say `--engine interp`, or leave it out")
                 );
             }
-            let (outputs, _) = self.build.execute(model, network, &machine, samples, talk)?;
+            let (outputs, _) = self.build.execute(model, network, &machine, samples, keep_state, talk)?;
             return Ok(Outcome { outputs, engine: "c", target: Some(machine.name) });
         }
         let after = self.after.unwrap_or(Stage::Simplify);
         let form = model.compile(&network.model, &machine, after, vec![], talk)?;
         talk.begin("Running", &format!("{} in the interpreter", text::count(samples.len(), "sample")));
-        let outputs = engine::interpret(&form, samples)?;
+        let outputs = interpret(&form, samples, keep_state)?;
         talk.end();
         Ok(Outcome { outputs, engine: "interp", target: None })
     }
+}
+
+/// The outputs of samples by themselves, or as a sequence.
+pub fn interpret(form: &Form, samples: &[Sample], keep_state: bool) -> Result<Vec<Sample>> {
+    if keep_state { engine::interpret_sequence(form, samples) } else { engine::interpret(form, samples) }
 }

@@ -34,7 +34,8 @@ const SHOWN: usize = 12;
 pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
     let network = arguments.model.network(talk)?;
     let (samples, stacking) = arguments.samples.samples(&network.inputs)?;
-    let outcome = arguments.engine.run(&arguments.model, &network, &samples, talk)?;
+    let keep = arguments.samples.keep_state;
+    let outcome = arguments.engine.run(&arguments.model, &network, &samples, keep, talk)?;
     let mut text = shown(&network.outputs, &outcome.outputs);
     if let Some(path) = &arguments.outputs {
         npz::write(path, &samples::join(&network.outputs, &outcome.outputs, stacking))?;

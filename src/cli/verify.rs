@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use nablac::comparison::{Allowance, Comparison, compare};
-use nablac::engine;
 use nablac::failure::{Code, Failure, Result};
 use nablac::npz;
 use nablac::samples::{self, Sample};
@@ -11,7 +10,7 @@ use serde_json::json;
 
 use super::Answer;
 use super::arguments::{ModelArguments, Network, SampleArguments, factor};
-use super::engine::EngineArguments;
+use super::engine::{EngineArguments, interpret};
 use super::talk::Talk;
 use super::text;
 
@@ -44,8 +43,9 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
     let network = arguments.model.network(talk)?;
     let (samples, _) = arguments.samples.samples(&network.inputs)?;
+    let keep = arguments.samples.keep_state;
     let expected = reference(arguments, &network, &samples, talk)?;
-    let outcome = arguments.engine.run(&arguments.model, &network, &samples, talk)?;
+    let outcome = arguments.engine.run(&arguments.model, &network, &samples, keep, talk)?;
     let allowance = Allowance { factor: arguments.tolerance, steps: arguments.lsb };
     let comparisons = compare(&network.outputs, &outcome.outputs, &expected, allowance);
     let mut answer = answer(samples.len(), &comparisons);
@@ -67,7 +67,7 @@ fn reference(
             "Running",
             &format!("{} in the interpreter, for reference", text::count(samples.len(), "sample")),
         );
-        return engine::interpret(&network.definition, samples);
+        return interpret(&network.definition, samples, arguments.samples.keep_state);
     };
     let (expected, _) = samples::cut(&network.outputs, &npz::read(path)?, "output")?;
     if expected.len() != samples.len() {

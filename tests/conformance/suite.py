@@ -1,12 +1,15 @@
 """The folder form of a conformance suite, as tests/conformance writes it and the Rust tests read it.
 
     FOLDER/tests.json           {"generator": ..., "tests": [{"name", "model", "operators", "opset", "inputs", "outputs",
-                                "rtol", "atol", "ties", "data"}, ...]}; inputs and outputs are [{"name", "dtype", "shape"}, ...]
+                                "rtol", "atol", "ties", "data", "steps"}, ...]}; inputs and outputs are [{"name", "dtype", "shape"}, ...]
     FOLDER/NAME/model.onnx      or model.tflite
     FOLDER/NAME/in.npz          one array per graph input, under its name
     FOLDER/NAME/out.npz         the expected outputs likewise
 
 Floats are compared by `rtol` and `atol`; integers must be equal, but for the share `ties` of a test's, which may differ by one.
+A test with `steps` is of consecutive runs: its arrays hold sequences of so many runs, one behind the other along an axis in
+front, and each sequence begins with the variables as they are at first.
+
 `data` is false, and the two .npz files are missing, where .npz cannot hold a type (bfloat16, sequences, ...). `opset` is
 null for TFLite. An array has the shape of its tensor: one sample, no axis in front.
 """
@@ -46,6 +49,7 @@ class Case:
     rtol: float
     atol: float
     ties: float = 0.0
+    steps: int | None = None
 
 
 def write_arrays(path: Path, tensors: list[Tensor]) -> None:
@@ -76,6 +80,7 @@ def write_case(folder: Path, case: Case, model_name: str) -> dict:
         "atol": case.atol,
         "ties": case.ties,
         "data": has_data,
+        "steps": case.steps,
     }
 
 

@@ -5,6 +5,7 @@ use nablac_loops::{Buffer, Program, arena_alignment};
 use crate::Options;
 use crate::identifiers::Identifiers;
 use crate::literal::{c_type, comment_text};
+use crate::state;
 
 /// The text of `NAME.h`.
 pub fn header(program: &Program, identifiers: &Identifiers, options: &Options) -> String {
@@ -24,6 +25,7 @@ pub fn header(program: &Program, identifiers: &Identifiers, options: &Options) -
         .replace("@MODEL_SHA256@", &options.model_sha256)
         .replace("@ARENA_SIZE@", &program.arena_bytes.to_string())
         .replace("@ARENA_ALIGN@", &arena_alignment(program).to_string())
+        .replace("@RESET@\n", state::declaration(program))
         .replace("@SHAPES@\n", &shapes)
         .replace("@PLACES@", &places)
         .replace("@NAME@", prefix)

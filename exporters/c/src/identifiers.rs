@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use nablac_index::TensorId;
 use nablac_loops::{Program, Role};
 
 use crate::name::{Names, identifier};
@@ -17,6 +18,8 @@ pub struct Identifiers {
     pub upper: String,
     /// The name of each buffer's pointer, or of each constant's array.
     pub buffers: Vec<String>,
+    /// The array of a state's initial value.
+    pub initials: BTreeMap<TensorId, String>,
     /// The function of each kernel.
     pub kernels: BTreeMap<String, String>,
     /// What names inside of functions must not hide.
@@ -51,7 +54,12 @@ impl Identifiers {
                 _ => pointers.claim(&stem),
             });
         }
-        Identifiers { upper: prefix.to_ascii_uppercase(), prefix, buffers, kernels, file, paths }
+        let mut initials = BTreeMap::new();
+        for (id, _) in program.states() {
+            let stem = identifier(paths.own(&program.buffer(id).name), "t");
+            initials.insert(id, file.claim(&format!("{prefix}_weights_{stem}_initial")));
+        }
+        Identifiers { upper: prefix.to_ascii_uppercase(), prefix, buffers, initials, kernels, file, paths }
     }
 }
 

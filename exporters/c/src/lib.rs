@@ -17,6 +17,7 @@ mod name;
 mod scalar;
 mod selftest;
 mod source;
+mod state;
 mod weights;
 mod writer;
 

@@ -96,5 +96,6 @@ fn role_name(role: &Role) -> &'static str {
         Role::Output => "output",
         Role::Constant(_) => "constant",
         Role::Local => "local",
+        Role::State(_) => "state",
     }
 }

@@ -7,6 +7,7 @@ use crate::Vector;
 use crate::array::initializer;
 use crate::identifiers::Identifiers;
 use crate::literal::c_type;
+use crate::state;
 
 /// The name behind `NAME_vectors_`, the buffer, and what it holds in each vector. Buffers without elements are left out.
 fn tables<'a>(program: &'a Program, vectors: &'a [Vector]) -> Vec<(String, &'a Buffer, Vec<&'a Array>)> {
@@ -86,6 +87,8 @@ fn selftest(program: &Program, identifiers: &Identifiers, vectors: &[Vector]) ->
     let mut includes = String::new();
     includes += if compared.iter().any(|t| t.is_float()) { "#include <math.h>\n" } else { "" };
     includes += if copies.is_empty() { "" } else { "#include <string.h>\n" };
+    // Each vector is a sequence by itself.
+    let reset = if state::exists(program) { "    @NAME@_reset(ctx);\n" } else { "" };
     let text = include_str!("../templates/selftest.c");
     text.replace("@INCLUDES@\n\n", &if includes.is_empty() { includes } else { includes + "\n" })
         .replace("@COMPARISONS@", &comparisons(compared))
@@ -94,6 +97,7 @@ fn selftest(program: &Program, identifiers: &Identifiers, vectors: &[Vector]) ->
             "@COPIES@",
             if copies.is_empty() && checks.is_empty() { "    (void)vector;\n" } else { &copies },
         )
+        .replace("@RESET@", reset)
         .replace("@CHECKS@", &checks)
         .replace("@NAME@", prefix)
         .replace("@UPPER@", upper)

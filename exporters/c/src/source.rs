@@ -13,6 +13,7 @@ use crate::identifiers::Identifiers;
 use crate::kernel::{self, Function};
 use crate::literal::c_type;
 use crate::name::{Names, identifier};
+use crate::{state, weights};
 
 /// The text of `NAME.c`.
 pub fn source(program: &Program, identifiers: &Identifiers) -> Result<String, Error> {
@@ -20,9 +21,10 @@ pub fn source(program: &Program, identifiers: &Identifiers) -> Result<String, Er
     let mut functions = vec![];
     collect(program, &program.steps, &mut vec![], identifiers, &mut helpers, &mut functions)?;
     let run = run(program, identifiers, &functions, &mut helpers);
+    let reset = state::reset(program, identifiers, &mut helpers);
     let Identifiers { prefix, upper, .. } = identifiers;
     let mut includes = format!("#include \"{prefix}.h\"\n\n#include \"{prefix}_port.h\"\n");
-    if program.buffers.iter().any(|b| matches!(b.role, nablac_loops::Role::Constant(_))) {
+    if weights::exist(program) {
         includes += &format!("#include \"{prefix}_weights.h\"\n");
     }
     if helpers.math || helpers.string {
@@ -39,6 +41,7 @@ pub fn source(program: &Program, identifiers: &Identifiers) -> Result<String, Er
         text += &function.text;
         text.push('\n');
     }
+    text += &reset;
     text += &interface(program, identifiers);
     text += &run;
     Ok(text.replace("@NAME@", prefix).replace("@UPPER@", upper))
@@ -79,7 +82,9 @@ fn interface(program: &Program, identifiers: &Identifiers) -> String {
         0 => "    (void)size;\n",
         _ => "    if (size < @UPPER@_ARENA_SIZE) {\n        return @UPPER@_ERROR_ARENA;\n    }\n",
     };
-    let mut text = include_str!("../templates/init.c").replace("@CHECK_SIZE@\n", size);
+    let reset = if state::exists(program) { "    @NAME@_reset(ctx);\n" } else { "" };
+    let mut text =
+        include_str!("../templates/init.c").replace("@CHECK_SIZE@\n", size).replace("@RESET@\n", reset);
     let mut place = |id: TensorId, function: String, constant: &str| {
         let buffer = program.buffer(id);
         let t = c_type(buffer.dtype);
@@ -95,7 +100,8 @@ fn interface(program: &Program, identifiers: &Identifiers) -> String {
     text
 }
 
-fn address(arena: &str, offset: usize) -> String {
+/// Where a buffer begins, as C text.
+pub fn address(arena: &str, offset: usize) -> String {
     if offset == 0 { arena.into() } else { format!("({arena} + {offset})") }
 }
 
@@ -111,6 +117,7 @@ fn run(
     let mut used = BTreeSet::new();
     let mut steps = Steps { program, identifiers, functions, helpers, used: &mut used, text: String::new() };
     steps.write(&program.steps, &mut vec![], &mut names, 1);
+    program.states().for_each(|(id, state)| steps.copy(id, state.next, "    "));
     let body = steps.text;
     let mut text = include_str!("../templates/run.c").to_string();
     if !used.is_empty() {

@@ -7,20 +7,41 @@ use crate::array::initializer;
 use crate::identifiers::Identifiers;
 use crate::literal::{c_type, comment_text};
 
-/// The constants with their buffers and C names.
+/// The constants, and initial values of states that are no repeated byte, with their buffers and C names.
 fn constants<'a>(
     program: &'a Program,
     identifiers: &'a Identifiers,
 ) -> impl Iterator<Item = (&'a Buffer, &'a Array, &'a str)> {
-    program.buffers.iter().zip(&identifiers.buffers).filter_map(|(buffer, name)| match &buffer.role {
-        Role::Constant(array) => Some((buffer, array, name.as_str())),
+    program.buffers().filter_map(|(id, buffer)| match &buffer.role {
+        Role::Constant(array) => Some((buffer, array, identifiers.buffers[id.0 as usize].as_str())),
+        Role::State(state) if is_stored(&state.initial) => {
+            Some((buffer, &state.initial, identifiers.initials[&id].as_str()))
+        }
         _ => None,
     })
 }
 
+/// Whether an initial value has a place in flash: one that is the same byte all over needs none.
+pub fn is_stored(initial: &Array) -> bool {
+    initial.bytes().windows(2).any(|pair| pair[0] != pair[1])
+}
+
+fn is_weight(buffer: &Buffer) -> bool {
+    match &buffer.role {
+        Role::Constant(_) => true,
+        Role::State(state) => is_stored(&state.initial),
+        _ => false,
+    }
+}
+
+/// Whether there are any.
+pub fn exist(program: &Program) -> bool {
+    program.buffers.iter().any(is_weight)
+}
+
 /// The bytes of all constants.
 pub fn bytes(program: &Program) -> usize {
-    program.buffers.iter().filter(|b| matches!(b.role, Role::Constant(_))).map(Buffer::bytes).sum()
+    program.buffers.iter().filter(|b| is_weight(b)).map(Buffer::bytes).sum()
 }
 
 /// The header and the source, where there are constants.

@@ -48,6 +48,7 @@ typedef struct {
 @PLACES@
 /* Computes the outputs from the inputs. */
 @NAME@_status_t @NAME@_run(@NAME@_ctx_t *ctx);
+@RESET@
 
 #ifdef __cplusplus
 }

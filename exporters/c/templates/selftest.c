@@ -80,7 +80,7 @@ static void report_check(report_t *report, const char *what, int holds)
 
 static void check_vector(report_t *report, @NAME@_ctx_t *ctx, size_t vector)
 {
-@COPIES@    report_check(report, "run", @NAME@_run(ctx) == @UPPER@_OK);
+@RESET@@COPIES@    report_check(report, "run", @NAME@_run(ctx) == @UPPER@_OK);
 @CHECKS@}
 
 int @NAME@_selftest(void (*print)(const char *line, void *user), void *user)

@@ -6,8 +6,8 @@ mod toolchain;
 
 use nablac_c::{Error, Options, export};
 use nablac_index::{Array, DType, Value};
-use nablac_loops::{Program, parse, verify};
-use toolchain::{check, counting, file};
+use nablac_loops::{Program, Session, parse, verify};
+use toolchain::{Work, check, compile_everywhere, counting, file, selftest};
 
 fn program(text: &str) -> Program {
     let program = parse(text).unwrap();
@@ -129,6 +129,49 @@ fn steps_repeat_carry_and_branch() {
         "{source}"
     );
     assert!(source.contains("        memcpy(sum, next, 4U);\n"), "{source}");
+}
+
+const COUNTING: &str = "loops count in 40 bytes {
+   input  x: i32[2] in arena at 0
+   state  sum: i32[2] = [0, 0] then y in arena at 8
+   state  line: i16[2] = [7, -9] then moved in arena at 16
+   state  none: f32[0] = [] then nothing in arena at 20
+   local  moved: i16[2] in arena at 20
+   local  nothing: f32[0] in arena at 24
+   output y: i32[2] in arena at 24
+   output z: i16[2] in arena at 32
+   kernel add { for i in 0..2 { y[i] = sum[i] + x[i] } }
+   kernel move { moved[0] = line[1] moved[1] = i16(x[0]) }
+   kernel show { for i in 0..2 { z[i] = line[i] } }
+   kernel fill { for i in 0..0 { nothing[i] = 0.0 } }
+ }";
+
+#[test]
+fn states_begin_anew_after_a_reset() {
+    let program = program(COUNTING);
+    let inputs = |n| vec![counting(DType::I32, &[2], n)];
+    // The self-test resets before each vector, which the interpreter computed by itself.
+    let options = toolchain::options(&program, vec![inputs(1), inputs(2), inputs(3)]);
+    let folder = export(&program, &options).unwrap();
+    let work = Work::new("count");
+    compile_everywhere(&work, &folder, true);
+    let (passed, report) = selftest(&work, &folder);
+    assert!(passed, "{report}");
+    // Without that, they go on: what comes out is what a session of the interpreter gives.
+    let mut session = Session::new(&program);
+    let found = toolchain::outputs(&work, &program, &folder, &options);
+    for (vector, found) in options.vectors.iter().zip(&found) {
+        assert_eq!(&session.run(&vector.inputs).unwrap(), found);
+    }
+    assert_ne!(options.vectors[2].outputs, found[2]);
+    session.reset();
+    assert_eq!(session.run(&options.vectors[2].inputs).unwrap(), options.vectors[2].outputs);
+    let source = file(&folder, "src/count.c");
+    assert!(source.contains("    memset((ctx->arena + 8), 0, 8U);\n"), "{source}");
+    assert!(source.contains("count_weights_line_initial, 4U);\n"), "{source}");
+    assert!(file(&folder, "include/count.h").contains("void count_reset(count_ctx_t *ctx);\n"));
+    let stateless = export(&self::program(CONVOLUTION), &Options::default()).unwrap();
+    assert!(stateless.files.iter().all(|(_, text)| !text.contains("reset")));
 }
 
 #[test]

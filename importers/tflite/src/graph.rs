@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use nablac_graph::source::{Framework, SourceAttribute, SourceModel, SourceNode, SourceTensor};
+use nablac_graph::source::{Framework, SourceAttribute, SourceModel, SourceNode, SourceState, SourceTensor};
 use nablac_index::{Array, DType};
 
 use crate::Error;
@@ -12,6 +12,12 @@ use crate::flatbuffer::{Table, Tables};
 use crate::model::Import;
 use crate::options::{Kind, attribute, options};
 use crate::tensor::Tensor;
+
+/// The field of `Operator` that names the tensors within it.
+const INTERMEDIATES: usize = 8;
+
+/// The most that a model's variables may take: their initial values do not stand in the file.
+const MOST_STATE_BYTES: usize = 1 << 26;
 
 /// Where a tensor gets its value from.
 #[derive(Clone, Copy, PartialEq)]
@@ -68,7 +74,7 @@ impl<'a> Import<'a> {
             self.read_value(&mut graph, index)?;
             graph.model.outputs.push(graph.source_tensor(index));
         }
-        self.check_origins(&mut graph)?;
+        self.check_origins(&mut graph, depth)?;
         Ok(graph.model)
     }
 
@@ -135,7 +141,16 @@ impl<'a> Import<'a> {
             self.describe(graph, index)?;
             outputs.push(self.value_name(graph, index)?);
         }
-        let attributes = self.attributes(table, &name, depth)?;
+        let mut attributes = self.attributes(table, &name, depth)?;
+        let mut intermediates = Vec::new();
+        for intermediate in table.int32s(INTERMEDIATES)?.unwrap_or_default() {
+            let index = graph.index(intermediate, &format!("an intermediate of operator `{name}`"))?;
+            self.describe(graph, index)?;
+            intermediates.push(self.value_name(graph, index)?);
+        }
+        if !intermediates.is_empty() {
+            attributes.insert("intermediates".into(), SourceAttribute::Texts(intermediates));
+        }
         Ok(SourceNode { name, framework: Framework::Tflite, operator, version, inputs, outputs, attributes })
     }
 
@@ -216,14 +231,16 @@ impl<'a> Import<'a> {
     }
 
     /// Checks that everything that is read gets its value from somewhere.
-    fn check_origins(&mut self, graph: &mut Graph<'a>) -> Result<(), Error> {
+    fn check_origins(&mut self, graph: &mut Graph<'a>, depth: u64) -> Result<(), Error> {
         for index in 0..graph.tensors.len() {
             let tensor = &graph.tensors[index];
             if !graph.read[index] || graph.origins[index] != Origin::Unknown {
                 continue;
             }
             if tensor.variable {
-                self.unsupported.push(format!("{} is a variable", tensor.place()));
+                let state = self.state(graph, index, depth);
+                let state = self.keep(state)?;
+                graph.model.states.extend(state);
             } else if let Some(obstacle) = tensor.obstacle {
                 self.unsupported.push(format!("{}: {obstacle}", tensor.place()));
             } else if tensor.elements() == Some(0) {
@@ -234,6 +251,28 @@ impl<'a> Import<'a> {
             }
         }
         Ok(())
+    }
+}
+
+impl<'a> Import<'a> {
+    /// A variable as what goes from one run to the next.
+    fn state(&mut self, graph: &mut Graph<'a>, index: usize, depth: u64) -> Result<SourceState, Error> {
+        let place = graph.tensors[index].place();
+        if depth > 0 {
+            return Err(Error::unsupported(format!("{place} is a variable of a subgraph")));
+        }
+        if self.data(graph.tensors[index].buffer)?.is_some() {
+            return Err(Error::unsupported(format!("{place} is a variable with a value in the file")));
+        }
+        self.describe(graph, index)?;
+        let tensor = &graph.tensors[index];
+        let bytes = tensor.elements().and_then(|n| n.checked_mul(tensor.dtype().ok()?.bytes()));
+        self.state_bytes = self.state_bytes.saturating_add(bytes.unwrap_or(usize::MAX));
+        if self.state_bytes > MOST_STATE_BYTES {
+            let what = format!("{place}: variables of more than {MOST_STATE_BYTES} bytes");
+            return Err(Error::unsupported(what));
+        }
+        Ok(SourceState { name: tensor.name.clone(), initial: tensor.initial()? })
     }
 }
 

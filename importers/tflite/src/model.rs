@@ -38,6 +38,8 @@ pub(crate) struct Import<'a> {
     entered: BTreeSet<usize>,
     nodes: u64,
     tensors: u64,
+    /// The bytes of the variables so far.
+    pub state_bytes: usize,
 }
 
 /// The node list of a whole model.
@@ -60,6 +62,7 @@ pub(crate) fn import(bytes: &[u8], limits: &Limits) -> Result<SourceModel, Error
         entered: BTreeSet::new(),
         nodes: 0,
         tensors: 0,
+        state_bytes: 0,
     };
     if import.subgraphs.len() == 0 {
         return Err(Error::model("the model", "it has no subgraph"));

@@ -7,7 +7,7 @@ use nablac_graph::Quantization;
 use nablac_graph::half::{f32_from_bfloat16, f32_from_binary16};
 use nablac_graph::limits::{Limit, Limits};
 use nablac_graph::source::SourceDim;
-use nablac_index::{Array, DType};
+use nablac_index::{Array, DType, Value};
 
 use crate::Error;
 use crate::flatbuffer::Table;
@@ -152,6 +152,19 @@ impl<'a> Tensor<'a> {
         };
         Array::from_bytes(dtype, &shape, bytes)
             .ok_or_else(|| Error::model(self.place(), "its size overflows"))
+    }
+
+    /// What a variable holds before the first run: zero, as far as its elements are 8-bit integers or no integers.
+    pub fn initial(&self) -> Result<Array, Error> {
+        let dtype = self.dtype()?;
+        let zero = self.quantization()?.filter(|_| dtype == DType::I8).and_then(|q| q.uniform());
+        let value = Value::from_i64(dtype, zero.map_or(0, |(_, zero_point)| zero_point));
+        let shape: Vec<usize> = self.dims.iter().filter_map(|&d| usize::try_from(d).ok()).collect();
+        if shape.len() != self.dims.len() {
+            return Err(Error::model(self.place(), "a variable's extents are expected to be fixed"));
+        }
+        let elements = shape.iter().product();
+        Ok(Array::from_values(dtype, &shape, std::iter::repeat_n(value, elements)))
     }
 
     /// How its integers stand for real numbers; nothing when the file gives no scale.

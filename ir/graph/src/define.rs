@@ -20,6 +20,10 @@ pub fn define(graph: &Graph) -> Result<Program, Error> {
         let value = graph.value(id);
         tensors[id.0 as usize] = Some(builder.tensor(&value.name, value.dtype, &value.shape, Role::Input));
     }
+    for state in &graph.states {
+        let name = &graph.value(state.value).name;
+        tensors[state.value.0 as usize] = Some(builder.state(name, state.initial.clone()));
+    }
     let outputs: Vec<TensorId> = graph
         .outputs
         .iter()
@@ -34,7 +38,24 @@ pub fn define(graph: &Graph) -> Result<Program, Error> {
         let value = tensor_of(graph, &mut builder, &mut tensors, id);
         copy(&mut builder, value, output);
     }
+    for state in &graph.states {
+        let next = tensor_of(graph, &mut builder, &mut tensors, state.next);
+        // An operator may hand on what it is given; a state's next value is a tensor of its own.
+        let next = match builder.program().tensor(next).role {
+            Role::State(_) => own_copy(&mut builder, next, &graph.value(state.next).name),
+            _ => next,
+        };
+        let own = tensor_of(graph, &mut builder, &mut tensors, state.value);
+        builder.set_next(own, next);
+    }
     Ok(builder.finish())
+}
+
+fn own_copy(builder: &mut Builder, tensor: TensorId, name: &str) -> TensorId {
+    let (dtype, shape) = (builder.dtype(tensor), builder.shape(tensor));
+    let own = builder.local(name, dtype, &shape);
+    copy(builder, tensor, own);
+    own
 }
 
 /// Writes a region's nodes into a program that is under construction; gives the tensors of its outputs.

@@ -25,6 +25,19 @@ pub struct Graph {
     pub inputs: Vec<ValueId>,
     /// What the caller gets, in order.
     pub outputs: Vec<ValueId>,
+    /// What outlives a run. Regions have none.
+    pub states: Vec<State>,
+}
+
+/// A value that is given from one run to the next.
+#[derive(Clone, PartialEq, Debug)]
+pub struct State {
+    /// What nodes read: the value of the run before. No node writes it.
+    pub value: ValueId,
+    /// What it holds before the first run, and after a reset.
+    pub initial: Array,
+    /// What it holds after a run.
+    pub next: ValueId,
 }
 
 /// A tensor that flows between nodes.
@@ -110,15 +123,26 @@ impl Graph {
         self.add_value(name, array.dtype(), &shape, Some(array))
     }
 
+    /// Whether a value is that of a state.
+    pub fn is_state(&self, id: ValueId) -> bool {
+        self.states.iter().any(|state| state.value == id)
+    }
+
+    /// Whether somebody reads a value when the nodes have run: the caller, or a state.
+    pub fn is_kept(&self, id: ValueId) -> bool {
+        self.outputs.contains(&id) || self.states.iter().any(|state| state.next == id)
+    }
+
     /// The position of the node that writes a value.
     pub fn producer(&self, id: ValueId) -> Option<usize> {
         self.nodes.iter().position(|node| node.outputs.contains(&id))
     }
 
-    /// How many times each value is read, by nodes and as an output.
+    /// How many times each value is read, by nodes, as an output, and as the next value of a state.
     pub fn read_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.values.len()];
         let reads = self.nodes.iter().flat_map(|node| node.inputs.iter().flatten()).chain(&self.outputs);
+        let reads = reads.chain(self.states.iter().map(|state| &state.next));
         reads.for_each(|id| counts[id.0 as usize] += 1);
         counts
     }

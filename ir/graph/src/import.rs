@@ -18,6 +18,7 @@ use crate::rewrite::{name_outputs, remove_unread};
 use crate::source::{SourceAttribute, SourceDim, SourceModel, SourceNode, SourceTensor};
 
 mod reader;
+mod state;
 
 pub use reader::Reader;
 
@@ -52,6 +53,12 @@ pub fn import(model: &SourceModel, options: &Options) -> Result<Graph, Error> {
             }
         }
     }
+    for state in &model.states {
+        if let Err(error) = scope.add_state(state) {
+            errors.push(error);
+            scope.poisoned.push(state.name.clone());
+        }
+    }
     // What is wrong with the nodes that these leave readable is told in the same breath.
     match scope.import_nodes(model) {
         Err(error) if errors.is_empty() || error.is_unsupported() => errors.push(error),
@@ -60,7 +67,7 @@ pub fn import(model: &SourceModel, options: &Options) -> Result<Graph, Error> {
     if !errors.is_empty() {
         return Err(Error::several(errors));
     }
-    let graph = scope.finish(model)?.graph;
+    let graph = scope.finish_states(model)?.finish(model)?.graph;
     let names: Vec<&str> = model.outputs.iter().map(|output| output.name.as_str()).collect();
     Ok(remove_unread(name_outputs(graph, &names)))
 }

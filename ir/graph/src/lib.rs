@@ -24,7 +24,7 @@ mod verify;
 pub use define::define;
 pub use error::Error;
 pub use fold::fold_constants;
-pub use graph::{Graph, Node, Quantized, Value, ValueId};
+pub use graph::{Graph, Node, Quantized, State, Value, ValueId};
 pub use import::import;
 pub use interpret::run;
 pub use operator::Operator;

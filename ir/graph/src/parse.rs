@@ -3,9 +3,11 @@
 //! The grammar:
 //!
 //! ```text
-//! graph     = "graph" name "{" { input | constant | node | output } "}"
+//! graph     = "graph" name "{" { input | state | constant | node | output } "}"
 //! input     = "input" "%" name ":" type [ scaled ]
-//! constant  = "const" "$" name ":" type [ scaled ] "=" ( "[" { literal } "]" | "@" hash )
+//! state     = "state" "%" name ":" type [ scaled ] "=" array "then" value
+//! constant  = "const" "$" name ":" type [ scaled ] "=" array
+//! array     = "[" { literal } "]" | "@" hash
 //! node      = [ label ":" ] result { "," result } "=" operator "(" { value | "_" } ")" [ fields ]
 //!             [ "quantized" requantization ] { graph }
 //! result    = value [ ":" element scaled ]
@@ -26,7 +28,7 @@ use nablac_index::{Array, DType, parse_array, parse_type};
 use serde_json::{Map, Number, Value as Json};
 
 use crate::error::Error;
-use crate::graph::{Graph, Node, Quantized, ValueId};
+use crate::graph::{Graph, Node, Quantized, State, ValueId};
 use crate::operator::Operator;
 use crate::quantization::{Quantization, Requantization};
 
@@ -66,10 +68,11 @@ fn graph_within(
     let name = lexer.expect_name("the graph's name")?;
     lexer.expect_sign("{")?;
     let graph = Graph { name, ..Graph::default() };
-    let mut parser = Parser { lexer, constants, graph, names: BTreeMap::new(), depth };
+    let mut parser = Parser { lexer, constants, graph, names: BTreeMap::new(), next: vec![], depth };
     while !parser.lexer.take_sign("}") {
         parser.item()?;
     }
+    parser.next_values()?;
     Ok(parser.graph)
 }
 
@@ -78,6 +81,8 @@ struct Parser<'a> {
     constants: &'a BTreeMap<String, Array>,
     graph: Graph,
     names: BTreeMap<String, ValueId>,
+    /// Where the next values of the states stand, which are defined behind them.
+    next: Vec<Lexer>,
     depth: usize,
 }
 
@@ -102,11 +107,43 @@ impl Parser<'_> {
             let id = self.graph.add_constant(&name, array);
             self.graph.values[id.0 as usize].quantization = quantization;
             self.names.insert(name, id);
+        } else if !labelled && self.lexer.take_word("state") {
+            self.state()?;
         } else if !labelled && self.lexer.take_word("output") {
             let id = self.value()?;
             self.graph.outputs.push(id);
         } else {
             self.node()?;
+        }
+        Ok(())
+    }
+
+    fn state(&mut self) -> Result<(), Error> {
+        let name = self.free_name("%")?;
+        self.lexer.expect_sign(":")?;
+        let (dtype, shape) = parse_type(self.lexer)?;
+        let quantization = scaled(self.lexer)?;
+        self.lexer.expect_sign("=")?;
+        let initial = parse_array(self.lexer, dtype, &shape, self.constants)?;
+        self.lexer.expect_word("then")?;
+        self.next.push(self.lexer.clone());
+        if !self.lexer.take_sign("$") {
+            self.lexer.expect_sign("%")?;
+        }
+        self.lexer.expect_name("the state's next value")?;
+        let value = self.graph.add_value(&name, dtype, &shape, None);
+        self.graph.values[value.0 as usize].quantization = quantization;
+        self.graph.states.push(State { value, initial, next: value });
+        self.names.insert(name, value);
+        Ok(())
+    }
+
+    fn next_values(&mut self) -> Result<(), Error> {
+        for (position, mut place) in std::mem::take(&mut self.next).into_iter().enumerate() {
+            std::mem::swap(self.lexer, &mut place);
+            let next = self.value();
+            std::mem::swap(self.lexer, &mut place);
+            self.graph.states[position].next = next?;
         }
         Ok(())
     }
@@ -184,7 +221,7 @@ impl Parser<'_> {
         Ok(inputs)
     }
 
-    /// A value that is defined already.
+    /// A value that is defined.
     fn value(&mut self) -> Result<ValueId, Error> {
         let error = self.lexer.expected("a value that is defined above");
         let constant = self.lexer.take_sign("$");

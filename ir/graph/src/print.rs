@@ -23,6 +23,7 @@ impl Graph {
     /// The constants that the text names by hash only: what a reader needs beside it.
     pub fn constants(&self) -> BTreeMap<String, Array> {
         let own = self.values.iter().filter_map(|value| value.constant.as_ref());
+        let own = own.chain(self.states.iter().map(|state| &state.initial));
         let mut found: BTreeMap<String, Array> =
             own.filter(|array| !is_inline(array)).map(|array| (array.hash(), array.clone())).collect();
         self.nodes.iter().flat_map(|node| &node.regions).for_each(|region| found.extend(region.constants()));
@@ -32,6 +33,16 @@ impl Graph {
     fn print(&self, f: &mut fmt::Formatter, indent: &str) -> fmt::Result {
         for &id in &self.inputs {
             writeln!(f, "{indent}  input %{}: {}", name(self.value(id)), quantized_text(self.value(id)))?;
+        }
+        for state in &self.states {
+            let (value, initial) = (self.value(state.value), array_text(&state.initial));
+            let next = self.reference(state.next);
+            writeln!(
+                f,
+                "{indent}  state %{}: {} = {initial} then {next}",
+                name(value),
+                quantized_text(value)
+            )?;
         }
         for (_, value) in self.values() {
             if let Some(array) = &value.constant {

@@ -11,8 +11,10 @@ pub use fold_batch_normalization::fold_batch_normalization;
 pub use fuse_quantization::fuse_quantization;
 
 /// Removes nodes whose values nobody reads or are known, then values that no node names. The values that are left are
-/// numbered in the order of the text: inputs, constants, then what the nodes write.
+/// numbered in the order of the text: inputs, states, constants, then what the nodes write.
 pub fn remove_unread(mut graph: Graph) -> Graph {
+    let unread = graph.read_counts();
+    graph.states.retain(|state| unread[state.value.0 as usize] > 0);
     let mut counts = graph.read_counts();
     for position in (0..graph.nodes.len()).rev() {
         let outputs = &graph.nodes[position].outputs;
@@ -29,13 +31,15 @@ pub fn remove_unread(mut graph: Graph) -> Graph {
 fn renumber(mut graph: Graph) -> Graph {
     let mut read = vec![false; graph.values.len()];
     let nodes = graph.nodes.iter().flat_map(|n| n.inputs.iter().flatten());
-    nodes.chain(&graph.outputs).for_each(|id| read[id.0 as usize] = true);
+    let next = graph.states.iter().map(|state| &state.next);
+    nodes.chain(&graph.outputs).chain(next).for_each(|id| read[id.0 as usize] = true);
     let constants = graph.values().filter(|(id, v)| read[id.0 as usize] && v.constant.is_some());
     let constants: Vec<ValueId> = constants.map(|(id, _)| id).collect();
     let written = graph.nodes.iter().flat_map(|n| &n.outputs);
     let mut order: Vec<ValueId> = vec![];
     let mut place: Vec<Option<u32>> = vec![None; graph.values.len()];
-    for &id in graph.inputs.iter().chain(&constants).chain(written) {
+    let states = graph.states.iter().map(|state| &state.value);
+    for &id in graph.inputs.iter().chain(states).chain(&constants).chain(written) {
         if place[id.0 as usize].is_none() {
             place[id.0 as usize] = Some(order.len() as u32);
             order.push(id);
@@ -46,15 +50,19 @@ fn renumber(mut graph: Graph) -> Graph {
         node.inputs.iter_mut().flatten().chain(&mut node.outputs).for_each(|id| *id = of(*id));
     }
     graph.inputs.iter_mut().chain(&mut graph.outputs).for_each(|id| *id = of(*id));
+    for state in &mut graph.states {
+        (state.value, state.next) = (of(state.value), of(state.next));
+    }
     graph.values = order.into_iter().map(|id| graph.values[id.0 as usize].clone()).collect();
     graph
 }
 
-/// Gives the outputs their names. An output that is an input, a constant, or another output as well is copied.
+/// Gives the outputs their names. An output that is an input, a state, a constant, or another output as well is copied.
 pub(crate) fn name_outputs(mut graph: Graph, names: &[&str]) -> Graph {
     for (position, name) in names.iter().enumerate() {
         let id = graph.outputs[position];
-        let shared = graph.inputs.contains(&id) || graph.outputs[..position].contains(&id);
+        let given = graph.inputs.contains(&id) || graph.is_state(id);
+        let shared = given || graph.outputs[..position].contains(&id);
         let named = graph.value(id).name == *name || graph.value(id).constant.is_none();
         let id = match named && !shared {
             true => id,
@@ -103,7 +111,8 @@ pub fn resolve_branches(mut graph: Graph) -> Graph {
         let results = graph.inline(&node.regions[side], &inputs);
         node.outputs.iter().zip(results).for_each(|(id, result)| of[id.0 as usize] = result);
     }
-    graph.outputs.iter_mut().for_each(|id| *id = of[id.0 as usize]);
+    let next = graph.states.iter_mut().map(|state| &mut state.next);
+    graph.outputs.iter_mut().chain(next).for_each(|id| *id = of[id.0 as usize]);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     remove_unread(name_outputs(graph, &names))
 }

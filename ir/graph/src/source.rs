@@ -37,6 +37,8 @@ pub struct SourceModel {
     pub quantization: BTreeMap<String, Quantization>,
     /// The nodes, in the file's order (importers do not sort).
     pub nodes: Vec<SourceNode>,
+    /// What goes from one run to the next.
+    pub states: Vec<SourceState>,
     /// The element types of values that nodes compute, by value name, for those that the file says so of. TFLite
     /// states them all, and where its options are silent they alone say what a node converts to.
     pub dtypes: BTreeMap<String, DType>,
@@ -51,6 +53,15 @@ pub struct SourceTensor {
     pub dtype: Option<DType>,
     /// The extents, where the file says the rank.
     pub shape: Option<Vec<SourceDim>>,
+}
+
+/// A value that outlives a run: nodes read it, and some change it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceState {
+    /// The name in the file.
+    pub name: String,
+    /// What it holds before the first run.
+    pub initial: Array,
 }
 
 /// One extent.

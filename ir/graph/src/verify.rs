@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::define::output_types;
 use crate::error::Error;
-use crate::graph::{Graph, Node, ValueId};
+use crate::graph::{Graph, Node, State, ValueId};
 
 /// Checks every rule, also in subgraphs; the error names the value or node.
 pub fn verify(graph: &Graph) -> Result<(), Error> {
@@ -33,16 +33,42 @@ pub fn verify(graph: &Graph) -> Result<(), Error> {
     for &id in &graph.inputs {
         write(graph, &mut written, &place("an input"), id)?;
     }
+    for state in &graph.states {
+        write(graph, &mut written, &place("a state"), state.value)?;
+    }
     for node in &graph.nodes {
         verify_node(graph, node, &mut written)?;
     }
+    graph.states.iter().try_for_each(|state| verify_state(graph, &written, state))?;
     graph.outputs.iter().try_for_each(|&id| read(graph, &written, &place("an output"), id))
+}
+
+/// A state and its values are of one type, and the next one is written by a node, or given.
+fn verify_state(graph: &Graph, written: &[bool], state: &State) -> Result<(), Error> {
+    let own = graph.value(state.value);
+    let place = format!("state `{}`", own.name);
+    read(graph, written, &place, state.next)?;
+    let next = graph.value(state.next);
+    let kind = (own.dtype, &own.shape[..]);
+    if (state.initial.dtype(), state.initial.shape()) != kind || (next.dtype, &next.shape[..]) != kind {
+        return Err(invalid(
+            place,
+            &format!("it and its values, `{}` the next one, differ in type", next.name),
+        ));
+    }
+    match graph.is_state(state.next) {
+        true => Err(invalid(place, &format!("its next value `{}` is a state: copy it", next.name))),
+        false => Ok(()),
+    }
 }
 
 fn verify_node(graph: &Graph, node: &Node, written: &mut [bool]) -> Result<(), Error> {
     let place = format!("node `{}` ({})", node.name, node.operator.name());
     node.inputs.iter().flatten().try_for_each(|&id| read(graph, written, &place, id))?;
     node.regions.iter().try_for_each(verify)?;
+    if node.regions.iter().any(|region| !region.states.is_empty()) {
+        return Err(invalid(place, "its subgraph has a state"));
+    }
     let quantized: Vec<_> = node
         .outputs
         .iter()

@@ -7,7 +7,9 @@ use crate::array::Array;
 use crate::dtype::DType;
 use crate::expression::Expr;
 use crate::index::Index;
-use crate::program::{Branch, Carry, Loop, LoopId, Program, Reduce, Repeat, Role, Statement, Step, TensorId};
+use crate::program::{
+    Branch, Carry, Loop, LoopId, Program, Reduce, Repeat, Role, State, Statement, Step, TensorId,
+};
 
 /// A program under construction.
 #[derive(Clone, Debug, Default)]
@@ -91,6 +93,20 @@ impl Builder {
     /// Adds a constant.
     pub fn constant(&mut self, name: &str, array: Array) -> TensorId {
         self.program.add_tensor(name, array.dtype(), array.shape(), Role::Constant(array.clone()))
+    }
+
+    /// Adds a state; its next value is given later, by `set_next`.
+    pub fn state(&mut self, name: &str, initial: Array) -> TensorId {
+        let own = TensorId(self.program.tensors.len() as u32);
+        let (dtype, shape) = (initial.dtype(), initial.shape().to_vec());
+        self.program.add_tensor(name, dtype, &shape, Role::State(State { initial, next: own }))
+    }
+
+    /// `next` is what the state holds when a run ends.
+    pub fn set_next(&mut self, state: TensorId, next: TensorId) {
+        if let Role::State(state) = &mut self.program.tensors[state.0 as usize].role {
+            state.next = next;
+        }
     }
 
     /// `out[at] reduce body` over `loops`. The closure is given one index per loop and returns `at` and the body.

@@ -118,11 +118,12 @@ impl Index {
     }
 
     /// The smallest and largest value when loop `l` runs from `ranges[l].0` to `ranges[l].1`, both included; `None` where a read
-    /// decides.
+    /// decides, or where they leave 64 bits.
     pub fn range_in(&self, ranges: &[(i64, i64)]) -> Option<(i64, i64)> {
         self.terms.iter().try_fold((self.constant, self.constant), |(low, high), (atom, factor)| {
             let (a, b) = atom.range_in(ranges)?;
-            Some((low + (a * factor).min(b * factor), high + (a * factor).max(b * factor)))
+            let (a, b) = (a.checked_mul(*factor)?, b.checked_mul(*factor)?);
+            Some((low.checked_add(a.min(b))?, high.checked_add(a.max(b))?))
         })
     }
 

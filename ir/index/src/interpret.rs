@@ -13,14 +13,48 @@ use crate::expression::Binary;
 use crate::program::{Branch, Program, Reduce, Repeat, Role, Statement, Step, TensorId, for_each_write};
 use crate::scope::Scope;
 
-/// Runs a verified program on `inputs`, in the program's order; gives the outputs.
+/// Runs a verified program once on `inputs`, in the program's order, from its states' initial values; gives the outputs.
 pub fn run(program: &Program, inputs: &[Array]) -> Result<Vec<Array>, Error> {
-    let memory = run_all(program, inputs)?;
-    Ok(program.outputs().into_iter().map(|id| memory.array(program, id)).collect())
+    Session::new(program).run(inputs)
 }
 
-/// Runs a verified program on `inputs` and gives the final value of every tensor.
+/// Runs of one verified program, one after the other: what its states hold goes from each to the next.
+#[derive(Clone, Debug)]
+pub struct Session<'a> {
+    program: &'a Program,
+    states: Vec<Array>,
+}
+
+impl<'a> Session<'a> {
+    /// Before the first run.
+    pub fn new(program: &'a Program) -> Session<'a> {
+        Session { program, states: initial(program) }
+    }
+
+    /// Gives every state its initial value again.
+    pub fn reset(&mut self) {
+        self.states = initial(self.program);
+    }
+
+    /// Runs the program on `inputs`, in its order; gives the outputs.
+    pub fn run(&mut self, inputs: &[Array]) -> Result<Vec<Array>, Error> {
+        let program = self.program;
+        let memory = run_from(program, inputs, &self.states)?;
+        self.states = program.states().map(|(_, state)| memory.array(program, state.next)).collect();
+        Ok(program.outputs().into_iter().map(|id| memory.array(program, id)).collect())
+    }
+}
+
+fn initial(program: &Program) -> Vec<Array> {
+    program.states().map(|(_, state)| state.initial.clone()).collect()
+}
+
+/// Runs a verified program once on `inputs` and gives the final value of every tensor.
 pub fn run_all(program: &Program, inputs: &[Array]) -> Result<Memory, Error> {
+    run_from(program, inputs, &initial(program))
+}
+
+fn run_from(program: &Program, inputs: &[Array], states: &[Array]) -> Result<Memory, Error> {
     let mut machine = Interpreter {
         program,
         scope: program.scope(),
@@ -55,6 +89,7 @@ pub fn run_all(program: &Program, inputs: &[Array]) -> Result<Memory, Error> {
             _ => {}
         }
     }
+    program.states().zip(states).for_each(|((id, _), array)| machine.memory.load(id, array));
     machine.steps(&program.steps)?;
     Ok(machine.memory)
 }

@@ -27,11 +27,11 @@ pub use error::Error;
 pub use evaluate::row_major_strides;
 pub use expression::{Access, Binary, Expr, Rounding, Unary};
 pub use index::{Atom, Index};
-pub use interpret::{Memory, run, run_all};
+pub use interpret::{Memory, Session, run, run_all};
 pub use parse::{parse, parse_array, parse_literal, parse_program, parse_reduce, parse_type, parse_with};
 pub use print::{KEYWORDS, array_text, is_inline, literal_text};
 pub use program::{
-    Branch, Carry, Loop, LoopId, Program, Reduce, Repeat, Role, Statement, Step, Tensor, TensorId,
+    Branch, Carry, Loop, LoopId, Program, Reduce, Repeat, Role, State, Statement, Step, Tensor, TensorId,
     for_each_read, for_each_statement_mut, for_each_write, largest, smallest,
 };
 pub use rewrite::*;

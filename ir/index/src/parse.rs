@@ -5,7 +5,9 @@
 //! ```text
 //! program   = "program" name "{" { tensor } { step } "}"
 //! tensor    = ("input" | "output" | "local") name ":" type
-//!           | "const" name ":" type "=" ( "[" { literal } "]" | "@" hash )
+//!           | "const" name ":" type "=" array
+//!           | "state" name ":" type "=" array "then" name
+//! array     = "[" { literal } "]" | "@" hash
 //! type      = dtype "[" { size } "]"
 //! step      = [ label ":" ] ( statement | repeat | branch )
 //! statement = name "[" { index } "]" reduce expression [ "for" { loop ":" size } ]
@@ -26,7 +28,7 @@ use crate::array::{Array, elements};
 use crate::dtype::{DType, Value};
 use crate::error::Error;
 use crate::lexer::{Lexer, Token};
-use crate::program::{Branch, Carry, Loop, Program, Reduce, Repeat, Role, Statement, Step, TensorId};
+use crate::program::{Branch, Carry, Loop, Program, Reduce, Repeat, Role, State, Statement, Step, TensorId};
 use crate::scope::Scope;
 
 mod expression;
@@ -51,8 +53,10 @@ pub fn parse_program(lexer: &mut Lexer, constants: &BTreeMap<String, Array>) -> 
     lexer.expect_word("program")?;
     let name = lexer.expect_name("the program's name")?;
     lexer.expect_sign("{")?;
-    let mut parser = Parser { lexer, program: Program { name, ..Program::default() }, counters: vec![] };
+    let program = Program { name, ..Program::default() };
+    let mut parser = Parser { lexer, program, counters: vec![], next: vec![] };
     while parser.tensor(constants)? {}
+    parser.next_values()?;
     parser.program.steps = parser.steps()?;
     Ok(parser.program)
 }
@@ -138,6 +142,8 @@ struct Parser<'a> {
     lexer: &'a mut Lexer,
     program: Program,
     counters: Vec<Loop>,
+    /// States, and where the names of their next values stand; those may be declared behind them.
+    next: Vec<(TensorId, Lexer)>,
 }
 
 impl Parser<'_> {
@@ -147,10 +153,11 @@ impl Parser<'_> {
             ("output", Some(Role::Output)),
             ("local", Some(Role::Local)),
             ("const", None),
+            ("state", None),
         ];
         // `input[i] = …` is a statement about a tensor of that name.
         let declares = matches!(self.lexer.peek_at(1), Token::Name(_));
-        let Some((_, role)) = roles.into_iter().find(|(word, _)| declares && self.lexer.take_word(word))
+        let Some((word, role)) = roles.into_iter().find(|(word, _)| declares && self.lexer.take_word(word))
         else {
             return Ok(false);
         };
@@ -162,7 +169,11 @@ impl Parser<'_> {
             Some(role) => role,
             None => {
                 self.lexer.expect_sign("=")?;
-                Role::Constant(parse_array(self.lexer, dtype, &shape, constants)?)
+                let array = parse_array(self.lexer, dtype, &shape, constants)?;
+                match word {
+                    "const" => Role::Constant(array),
+                    _ => Role::State(State { initial: array, next: self.next_name()? }),
+                }
             }
         };
         if self.program.tensors.iter().any(|t| t.name == name) {
@@ -170,6 +181,24 @@ impl Parser<'_> {
         }
         self.program.add_tensor(&name, dtype, &shape, role);
         Ok(true)
+    }
+
+    /// Notes where the name of a state's next value stands, and skips it. The tensor is put in its place later.
+    fn next_name(&mut self) -> Result<TensorId, Error> {
+        let own = TensorId(self.program.tensors.len() as u32);
+        self.lexer.expect_word("then")?;
+        self.next.push((own, self.lexer.clone()));
+        self.lexer.expect_name("the state's next value").map(|_| own)
+    }
+
+    fn next_values(&mut self) -> Result<(), Error> {
+        for (id, mut place) in std::mem::take(&mut self.next) {
+            let next = self.program.scope().parse_tensor(&mut place)?;
+            if let Role::State(state) = &mut self.program.tensors[id.0 as usize].role {
+                state.next = next;
+            }
+        }
+        Ok(())
     }
 
     /// Steps up to and with the closing brace.

@@ -8,7 +8,7 @@ use std::fmt;
 use crate::array::Array;
 use crate::dtype::{DType, Value};
 use crate::lexer::name_text;
-use crate::program::{Branch, Loop, Program, Repeat, Role, Statement, Step};
+use crate::program::{Branch, Loop, Program, Repeat, Role, State, Statement, Step};
 use crate::scope::Scope;
 
 mod expression;
@@ -29,7 +29,9 @@ impl Program {
     /// The constants that the text names by hash only: what a reader needs beside it.
     pub fn constants(&self) -> BTreeMap<String, Array> {
         let arrays = self.tensors.iter().filter_map(|t| match &t.role {
-            Role::Constant(array) if !is_inline(array) => Some(array),
+            Role::Constant(array) | Role::State(State { initial: array, .. }) if !is_inline(array) => {
+                Some(array)
+            }
             _ => None,
         });
         arrays.map(|array| (array.hash(), array.clone())).collect()
@@ -45,10 +47,15 @@ impl fmt::Display for Program {
                 Role::Output => "output",
                 Role::Constant(_) => "const ",
                 Role::Local => "local ",
+                Role::State(_) => "state ",
             };
             write!(f, "  {role} {}: {}{:?}", name_text(&tensor.name, KEYWORDS), tensor.dtype, tensor.shape)?;
             match &tensor.role {
                 Role::Constant(array) => writeln!(f, " = {}", array_text(array))?,
+                Role::State(State { initial, next }) => {
+                    let next = self.tensors.get(next.0 as usize).map_or("", |t| &t.name);
+                    writeln!(f, " = {} then {}", array_text(initial), name_text(next, KEYWORDS))?;
+                }
                 _ => writeln!(f)?,
             }
         }

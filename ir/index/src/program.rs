@@ -5,12 +5,18 @@
 //! Meaning: steps run in order. A statement evaluates its body at every point of its box, the last loop
 //! fastest, and combines it into `out[at]`; points whose `at` leaves the tensor write nothing. A tensor whose
 //! first writer accumulates holds that reduction's identity before; a tensor written with `=` gets each element
-//! exactly once between reads, from one or from several statements.
+//! exactly once between reads, from one or from several statements. A state is constant within a run; when the run ends, it
+//! becomes a copy of its next value.
 
 use crate::array::Array;
 use crate::dtype::{DType, Value};
 use crate::expression::{Access, Expr};
 use crate::index::Index;
+
+mod visit;
+
+use visit::visit_steps;
+pub use visit::{for_each_read, for_each_statement_mut, for_each_write};
 
 /// A tensor of a program, by position.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -53,8 +59,19 @@ pub enum Role {
     Output,
     /// Known at compile time.
     Constant(Array),
+    /// It holds a value from one run to the next; never written within a run.
+    State(State),
     /// Written and read here.
     Local,
+}
+
+/// How a tensor that outlives a run changes. Its type and shape are those of both.
+#[derive(Clone, PartialEq, Debug)]
+pub struct State {
+    /// What it holds before the first run, and after a reset.
+    pub initial: Array,
+    /// What it holds after a run: a copy of this tensor, which is no state itself, at the end of that run.
+    pub next: TensorId,
 }
 
 /// What a program is made of.
@@ -244,6 +261,14 @@ impl Program {
         self.tensors().filter(|(_, t)| t.role == Role::Output).map(|(id, _)| id).collect()
     }
 
+    /// The tensors that outlive a run, with how they change.
+    pub fn states(&self) -> impl Iterator<Item = (TensorId, &State)> {
+        self.tensors().filter_map(|(id, tensor)| match &tensor.role {
+            Role::State(state) => Some((id, state)),
+            _ => None,
+        })
+    }
+
     /// Adds a tensor. The name is made unique by a number behind it.
     pub fn add_tensor(&mut self, name: &str, dtype: DType, shape: &[usize], role: Role) -> TensorId {
         let taken = |name: &str| self.tensors.iter().any(|t| t.name == name);
@@ -277,84 +302,12 @@ impl Program {
     /// How many times each tensor is read, by statements, states, conditions and the caller.
     pub fn read_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.tensors.len()];
-        for id in self.outputs() {
+        let next = self.states().map(|(_, state)| state.next);
+        for id in self.outputs().into_iter().chain(next) {
             counts[id.0 as usize] += 1;
         }
         for_each_read(&self.steps, &mut |id| counts[id.0 as usize] += 1);
         counts
-    }
-}
-
-fn visit_steps<'a>(
-    steps: &'a [Step],
-    counters: &mut Vec<&'a Loop>,
-    f: &mut dyn FnMut(&[&'a Loop], &'a Statement),
-) {
-    for step in steps {
-        match step {
-            Step::Statement(statement) => f(counters, statement),
-            Step::Repeat(repeat) => {
-                counters.push(&repeat.counter);
-                visit_steps(&repeat.body, counters, f);
-                counters.pop();
-            }
-            Step::Branch(branch) => {
-                visit_steps(&branch.then, counters, f);
-                visit_steps(&branch.otherwise, counters, f);
-            }
-        }
-    }
-}
-
-/// Calls `f` with each statement of `steps`, to change it in place.
-pub fn for_each_statement_mut(steps: &mut [Step], f: &mut dyn FnMut(&mut Statement)) {
-    for step in steps {
-        match step {
-            Step::Statement(statement) => f(statement),
-            Step::Repeat(repeat) => for_each_statement_mut(&mut repeat.body, f),
-            Step::Branch(branch) => {
-                for_each_statement_mut(&mut branch.then, f);
-                for_each_statement_mut(&mut branch.otherwise, f);
-            }
-        }
-    }
-}
-
-/// Calls `f` with each tensor that `steps` read, once per reading place.
-pub fn for_each_read(steps: &[Step], f: &mut dyn FnMut(TensorId)) {
-    for step in steps {
-        match step {
-            Step::Statement(statement) => statement.reads().into_iter().for_each(&mut *f),
-            Step::Repeat(repeat) => {
-                for carry in &repeat.carried {
-                    f(carry.initial);
-                    f(carry.next);
-                }
-                for_each_read(&repeat.body, f);
-            }
-            Step::Branch(branch) => {
-                f(branch.condition);
-                for_each_read(&branch.then, f);
-                for_each_read(&branch.otherwise, f);
-            }
-        }
-    }
-}
-
-/// Calls `f` with each tensor that `steps` write, once per writing place.
-pub fn for_each_write(steps: &[Step], f: &mut dyn FnMut(TensorId)) {
-    for step in steps {
-        match step {
-            Step::Statement(statement) => f(statement.out),
-            Step::Repeat(repeat) => {
-                repeat.carried.iter().for_each(|carry| f(carry.state));
-                for_each_write(&repeat.body, f);
-            }
-            Step::Branch(branch) => {
-                for_each_write(&branch.then, f);
-                for_each_write(&branch.otherwise, f);
-            }
-        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::index::Index;
-use crate::program::{Loop, Program, Repeat, Role, Statement, Step, TensorId, for_each_write};
+use crate::program::{Loop, Program, Repeat, Role, State, Statement, Step, TensorId, for_each_write};
 use crate::scope::{Scope, is_loop_name};
 
 mod coverage;
@@ -31,12 +31,41 @@ pub fn verify(program: &Program) -> Result<(), Error> {
             return Err(Error::invalid(format!("output `{}`", program.tensor(id).name), "is never written"));
         }
     }
+    for (id, state) in program.states() {
+        let place = || format!("state `{}`", program.tensor(id).name);
+        verify_state(program, id, state, &checker.written)
+            .map_err(|problem| Error::invalid(place(), problem))?;
+    }
     coverage::verify(program)
 }
 
-/// Inputs and constants have a value from the start.
+/// A state and its values are of one type, and the next one is there when a run ends.
+fn verify_state(
+    program: &Program,
+    id: TensorId,
+    state: &State,
+    written: &BTreeSet<TensorId>,
+) -> Result<(), String> {
+    let own = program.tensor(id);
+    let alike = |dtype: DType, shape: &[usize]| (dtype, shape) == (own.dtype, &own.shape[..]);
+    if !alike(state.initial.dtype(), state.initial.shape()) {
+        let (dtype, shape) = (state.initial.dtype(), state.initial.shape());
+        return Err(format!("its initial value is {dtype}{shape:?}"));
+    }
+    let next = program.tensors.get(state.next.0 as usize);
+    let next = next.ok_or_else(|| format!("there is no tensor {}", state.next.0))?;
+    if !alike(next.dtype, &next.shape) {
+        return Err(format!("it and its next value `{}` differ in type or shape", next.name));
+    }
+    if matches!(next.role, Role::State(_)) {
+        return Err(format!("its next value `{}` is a state: copy it", next.name));
+    }
+    if written.contains(&state.next) { Ok(()) } else { Err(format!("`{}` is never written", next.name)) }
+}
+
+/// Inputs, constants and states have a value from the start.
 fn given(program: &Program) -> BTreeSet<TensorId> {
-    let has_value = |role: &Role| matches!(role, Role::Input | Role::Constant(_));
+    let has_value = |role: &Role| matches!(role, Role::Input | Role::Constant(_) | Role::State(_));
     program.tensors().filter(|(_, t)| has_value(&t.role)).map(|(id, _)| id).collect()
 }
 

@@ -7,13 +7,60 @@ use nablac_index::evaluate::{Affine, Code, Compiler, Elements, OutOfRange, Place
 use nablac_index::{Array, Binary, DType, Element, Index, Reduce, TensorId, Value, arithmetic, wrap};
 
 use crate::error::Error;
-use crate::program::{Kernel, Program, Role, Statement, Step};
+use crate::program::{Buffer, Kernel, Program, Role, Statement, Step};
 
 /// What memory holds before anything is written: a pattern that is no likely value, so that reading it shows.
 const UNWRITTEN: u8 = 0xA5;
 
-/// Runs a verified program on `inputs`, in the program's order; gives the outputs.
+/// Runs a verified program once on `inputs`, in the program's order, from its states' initial values; gives the outputs.
 pub fn run(program: &Program, inputs: &[Array]) -> Result<Vec<Array>, Error> {
+    Session::new(program).run(inputs)
+}
+
+/// Runs of one verified program, one after the other, in one memory: what its states hold goes from each to the next.
+pub struct Session<'a> {
+    program: &'a Program,
+    memory: Memory,
+}
+
+impl<'a> Session<'a> {
+    /// Before the first run.
+    pub fn new(program: &'a Program) -> Session<'a> {
+        let mut session = Session { program, memory: Memory::new(program) };
+        session.reset();
+        session
+    }
+
+    /// Gives every state its initial value again.
+    pub fn reset(&mut self) {
+        for (id, state) in self.program.states() {
+            self.memory.bytes_of(id).copy_from_slice(state.initial.bytes());
+        }
+    }
+
+    /// Runs the program on `inputs`, in its order; gives the outputs.
+    pub fn run(&mut self, inputs: &[Array]) -> Result<Vec<Array>, Error> {
+        let program = self.program;
+        check_inputs(program, inputs)?;
+        self.memory.forget(program);
+        let memory = std::mem::take(&mut self.memory);
+        let mut machine = Interpreter { program, memory, counters: vec![] };
+        for (id, array) in program.inputs().into_iter().zip(inputs) {
+            machine.memory.bytes_of(id).copy_from_slice(array.bytes());
+        }
+        let result = machine.steps(&program.steps);
+        program.states().for_each(|(id, state)| machine.copy(state.next, id));
+        self.memory = machine.memory;
+        let output = |id: TensorId| {
+            let cells = self.memory.cells[id.0 as usize];
+            let values = (0..cells.length).map(|offset| self.memory.load(cells, offset));
+            Array::from_values(cells.dtype, &program.buffer(id).shape, values)
+        };
+        result.map(|()| program.outputs().into_iter().map(output).collect())
+    }
+}
+
+fn check_inputs(program: &Program, inputs: &[Array]) -> Result<(), Error> {
     let ids = program.inputs();
     let fits = |(id, array): (&TensorId, &Array)| {
         let buffer = program.buffer(*id);
@@ -24,17 +71,7 @@ pub fn run(program: &Program, inputs: &[Array]) -> Result<Vec<Array>, Error> {
         let given = inputs.iter().map(|array| type_text(array.dtype(), array.shape()));
         return Err(Error::Inputs { expected: join(expected), given: join(given) });
     }
-    let mut machine = Interpreter { program, memory: Memory::new(program), counters: vec![] };
-    for (id, array) in ids.into_iter().zip(inputs) {
-        machine.memory.bytes_of(id).copy_from_slice(array.bytes());
-    }
-    machine.steps(&program.steps)?;
-    let output = |id: TensorId| {
-        let cells = machine.memory.cells[id.0 as usize];
-        let values = (0..cells.length).map(|offset| machine.memory.load(cells, offset));
-        Array::from_values(cells.dtype, &program.buffer(id).shape, values)
-    };
-    Ok(program.outputs().into_iter().map(output).collect())
+    Ok(())
 }
 
 fn type_text(dtype: DType, shape: &[usize]) -> String {
@@ -47,6 +84,7 @@ fn join(items: impl Iterator<Item = String>) -> String {
 }
 
 /// The arena, then the constants and whatever has no place in the arena, then the registers of the running kernel.
+#[derive(Default)]
 struct Memory {
     bytes: Vec<u8>,
     cells: Vec<Cells>,
@@ -80,6 +118,20 @@ impl Memory {
         }
         memory.registers = memory.bytes.len();
         memory
+    }
+
+    /// Nothing but constants and states has a value when a run begins.
+    fn forget(&mut self, program: &Program) {
+        let kept = |b: &Buffer| matches!(b.role, Role::State(_));
+        let states: Vec<TensorId> = program.buffers().filter(|(_, b)| kept(b)).map(|(id, _)| id).collect();
+        let held: Vec<Vec<u8>> = states.iter().map(|id| self.bytes_of(*id).to_vec()).collect();
+        self.bytes[..program.arena_bytes].fill(UNWRITTEN);
+        for (id, _) in program.buffers().filter(|(_, b)| !matches!(b.role, Role::Constant(_))) {
+            self.bytes_of(id).fill(UNWRITTEN);
+        }
+        for (id, bytes) in states.iter().zip(held) {
+            self.bytes_of(*id).copy_from_slice(&bytes);
+        }
     }
 
     fn append(&mut self, dtype: DType, length: usize) {

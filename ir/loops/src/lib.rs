@@ -22,7 +22,7 @@ pub use bounds::Bounds;
 pub use error::Error;
 pub use expand::expand;
 pub use flatten::flatten;
-pub use interpret::{operation_of, run};
+pub use interpret::{Session, operation_of, run};
 pub use lower::{Capacity, lower};
 pub use number::number_variables;
 pub use parse::{parse, parse_program, parse_with};

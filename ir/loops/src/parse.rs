@@ -6,6 +6,7 @@
 //! program  = "loops" name [ "in" size "bytes" ] "{" { buffer } { step } "}"
 //! buffer   = ("input" | "output" | "local") name ":" type [ "in" "arena" "at" size ]
 //!          | "const" name ":" type "=" array
+//!          | "state" name ":" type "=" array "then" name [ "in" "arena" "at" size ]
 //! step     = kernel | repeat | branch
 //! kernel   = "kernel" name "{" { "law" text } { "register" name ":" type } { line } "}"
 //! repeat   = "repeat" name ":" size [ "carrying" name "=" name "then" name { "," … } ] "{" { step } "}"
@@ -21,7 +22,7 @@ use std::collections::BTreeMap;
 
 use nablac_index::lexer::{Lexer, Token};
 use nablac_index::{
-    Array, DType, Element, Index, LoopId, Scope, TensorId, parse_array, parse_reduce, parse_type,
+    Array, DType, Element, Index, LoopId, Scope, State, TensorId, parse_array, parse_reduce, parse_type,
 };
 
 use crate::error::Error;
@@ -51,28 +52,54 @@ pub fn parse_program(lexer: &mut Lexer, constants: &BTreeMap<String, Array>) -> 
         lexer.expect_word("bytes")?;
     }
     lexer.expect_sign("{")?;
-    while let Some(buffer) = parse_buffer(lexer, constants)? {
+    let mut next = vec![];
+    while let Some(buffer) = parse_buffer(lexer, constants, &mut next)? {
         program.buffers.push(buffer);
     }
+    // Next values may be declared behind their states.
+    let scope = Kernel::default();
+    let next = next.into_iter().map(|mut place| program.scope(&scope).parse_tensor(&mut place));
+    let next = next.collect::<Result<Vec<TensorId>, _>>()?;
+    let states = program.buffers.iter_mut().filter_map(|buffer| match &mut buffer.role {
+        Role::State(state) => Some(state),
+        _ => None,
+    });
+    states.zip(next).for_each(|(state, next)| state.next = next);
     let mut parser = Parser { lexer, program: &program, counters: vec![] };
     let steps = parser.steps()?;
     Ok(Program { steps, ..program })
 }
 
-fn parse_buffer(lexer: &mut Lexer, constants: &BTreeMap<String, Array>) -> Result<Option<Buffer>, Error> {
+/// A buffer; where the names of states' next values stand is added to `next`.
+fn parse_buffer(
+    lexer: &mut Lexer,
+    constants: &BTreeMap<String, Array>,
+    next: &mut Vec<Lexer>,
+) -> Result<Option<Buffer>, Error> {
     let roles = [
         ("input", Some(Role::Input)),
         ("output", Some(Role::Output)),
         ("local", Some(Role::Local)),
         ("const", None),
+        ("state", None),
     ];
-    let Some((_, role)) = roles.into_iter().find(|(word, _)| lexer.take_word(word)) else { return Ok(None) };
+    let Some((word, role)) = roles.into_iter().find(|(word, _)| lexer.take_word(word)) else {
+        return Ok(None);
+    };
     let (name, dtype, shape) = parse_declaration(lexer, "the buffer's name")?;
     let role = match role {
         Some(role) => role,
         None => {
             lexer.expect_sign("=")?;
-            Role::Constant(parse_array(lexer, dtype, &shape, constants)?)
+            let array = parse_array(lexer, dtype, &shape, constants)?;
+            if word == "const" {
+                Role::Constant(array)
+            } else {
+                lexer.expect_word("then")?;
+                next.push(lexer.clone());
+                lexer.expect_name("the state's next value")?;
+                Role::State(State { initial: array, next: TensorId(u32::MAX) })
+            }
         }
     };
     let mut offset = None;

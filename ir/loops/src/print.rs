@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use nablac_index::lexer::name_text;
-use nablac_index::{Array, Element, Index, KEYWORDS, Scope, TensorId, array_text, is_inline};
+use nablac_index::{Array, Element, Index, KEYWORDS, Scope, State, TensorId, array_text, is_inline};
 
 use crate::program::{Buffer, For, Kernel, Kind, Program, Role, Statement, Step};
 
@@ -25,7 +25,9 @@ impl Program {
     /// The constants that the text names by hash only: what a reader needs beside it.
     pub fn constants(&self) -> BTreeMap<String, Array> {
         let arrays = self.buffers.iter().filter_map(|buffer| match &buffer.role {
-            Role::Constant(array) if !is_inline(array) => Some(array),
+            Role::Constant(array) | Role::State(State { initial: array, .. }) if !is_inline(array) => {
+                Some(array)
+            }
             _ => None,
         });
         arrays.map(|array| (array.hash(), array.clone())).collect()
@@ -86,18 +88,22 @@ impl fmt::Display for Program {
             bytes => format!(" in {bytes} bytes"),
         };
         writeln!(f, "loops {}{arena} {{", name_text(&self.name, KEYWORDS))?;
-        self.buffers.iter().try_for_each(|buffer| writeln!(f, "  {}", buffer_text(buffer)))?;
+        self.buffers.iter().try_for_each(|buffer| writeln!(f, "  {}", buffer_text(self, buffer)))?;
         self.print_steps(f, &self.steps, "  ")?;
         writeln!(f, "}}")
     }
 }
 
-fn buffer_text(buffer: &Buffer) -> String {
+fn buffer_text(program: &Program, buffer: &Buffer) -> String {
     let (role, value) = match &buffer.role {
         Role::Input => ("input ", String::new()),
         Role::Output => ("output", String::new()),
         Role::Constant(array) => ("const ", format!(" = {}", array_text(array))),
         Role::Local => ("local ", String::new()),
+        Role::State(State { initial, next }) => {
+            let next = name_text(program.buffers.get(next.0 as usize).map_or("", |b| &b.name), KEYWORDS);
+            ("state ", format!(" = {} then {next}", array_text(initial)))
+        }
     };
     let place = buffer.offset.map_or(String::new(), |offset| format!(" in arena at {offset}"));
     let name = name_text(&buffer.name, KEYWORDS);

@@ -3,7 +3,7 @@
 //! Owns the grammar. Expressions and indices are those of index notation, with a tensor id naming a buffer and a loop id
 //! naming a variable of the kernel; what is new is order, place and time.
 
-use nablac_index::{Array, DType, Expr, Index, LoopId, Reduce, TensorId};
+use nablac_index::{Array, DType, Expr, Index, LoopId, Reduce, State, TensorId};
 
 /// How a network, or one operator, runs.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -44,6 +44,8 @@ pub enum Role {
     Constant(Array),
     /// Lives between the kernels that write and read it.
     Local,
+    /// Lives from one run to the next, and is not written before the end of a run: it then becomes a copy of its next value.
+    State(State),
 }
 
 /// What a program is made of.
@@ -170,6 +172,14 @@ impl Program {
     /// The outputs, in the caller's order.
     pub fn outputs(&self) -> Vec<TensorId> {
         self.buffers().filter(|(_, b)| b.role == Role::Output).map(|(id, _)| id).collect()
+    }
+
+    /// The buffers that outlive a run, with how they change.
+    pub fn states(&self) -> impl Iterator<Item = (TensorId, &State)> {
+        self.buffers().filter_map(|(id, buffer)| match &buffer.role {
+            Role::State(state) => Some((id, state)),
+            _ => None,
+        })
     }
 
     /// The name, element type and shape behind an id that a kernel uses: a buffer or one of its registers.

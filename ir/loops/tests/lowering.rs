@@ -7,7 +7,7 @@
 mod random;
 
 use nablac_index::{assign_layouts, simplify};
-use nablac_loops::{Capacity, lower, parse_with, plan, run, verify};
+use nablac_loops::{Capacity, Session, lower, parse_with, plan, verify};
 
 const PROGRAMS: u64 = 3000;
 
@@ -19,14 +19,21 @@ fn lowering_and_planning_keep_values() {
             float_registers: [4, 16, 32][seed as usize % 3],
             general_registers: [8, 14][seed as usize % 2],
         };
-        let expected = nablac_index::run(&source, &inputs).unwrap();
+        // The second run begins with what the first has left in the states.
+        let mut session = nablac_index::Session::new(&source);
+        let expected = [session.run(&inputs).unwrap(), session.run(&inputs).unwrap()].concat();
         let program = if seed % 2 == 0 { source.clone() } else { assign_layouts(simplify(source.clone())) };
         let lowered = lower(&program, capacity);
         let planned = plan(lowered.clone());
         for (stage, nests) in [("lower", lowered), ("plan", planned)] {
             verify(&nests).unwrap_or_else(|e| panic!("seed {seed} {stage}: {e}\n{program}\n{nests}"));
-            let found = run(&nests, &inputs)
-                .unwrap_or_else(|e| panic!("seed {seed} {stage}: {e}\n{program}\n{nests}"));
+            let mut session = Session::new(&nests);
+            let mut run = || {
+                session
+                    .run(&inputs)
+                    .unwrap_or_else(|e| panic!("seed {seed} {stage}: {e}\n{program}\n{nests}"))
+            };
+            let found = [run(), run()].concat();
             let same = expected.iter().zip(&found).all(|(a, b)| {
                 a.shape() == b.shape()
                     && a.values().zip(b.values()).all(|(x, y)| x.as_f64() == y.as_f64() || x == y)

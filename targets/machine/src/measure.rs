@@ -31,6 +31,8 @@ pub type Sample = Vec<Vec<u8>>;
 pub struct Options {
     /// How often to time the first sample beyond the first time; an emulator counts exactly and ignores it.
     pub repeats: u32,
+    /// Whether a sample begins with what the network keeps of the one before; otherwise each begins anew.
+    pub keep_state: bool,
     /// Whether to build with the address and undefined-behaviour sanitizers.
     pub sanitize: bool,
     /// What the C compiler optimizes for.
@@ -44,7 +46,14 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let timeout = Duration::from_secs(600); // the largest reference network takes seconds under emulation
-        Options { repeats: 0, sanitize: false, optimize: Optimize::Time, timeout, compiler: None }
+        Options {
+            repeats: 0,
+            keep_state: false,
+            sanitize: false,
+            optimize: Optimize::Time,
+            timeout,
+            compiler: None,
+        }
     }
 }
 

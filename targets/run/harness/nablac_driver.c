@@ -58,10 +58,10 @@ static int write_outputs(int file)
     return failed;
 }
 
-/* Every inference starts from a fresh context: samples are independent of each other, whatever state a model keeps. */
-static int infer(int input)
+/* An inference that starts from a fresh context is independent of all others, whatever state a model keeps. */
+static int infer(int input, int fresh)
 {
-    @NAME@_status_t status = @NAME@_init(&context, arena, ARENA_BYTES);
+    @NAME@_status_t status = fresh ? @NAME@_init(&context, arena, ARENA_BYTES) : @NAME_UPPER@_OK;
     if (status != @NAME_UPPER@_OK) {
         complain("@NAME@_init returned ", (uint32_t)status);
         return 1;
@@ -86,14 +86,14 @@ static int infer(int input)
 
 static int run(int input, int output)
 {
-    uint32_t header[2]; /* samples, repeats */
+    uint32_t header[3]; /* samples, repeats, whether samples follow each other in time */
     if (nablac_read(input, header, sizeof header) != 0) {
         nablac_print("input.bin has no header\n");
         return 1;
     }
     int failed = 0;
     for (uint32_t sample = 0; sample < header[0] && failed == 0; sample++) {
-        failed = infer(input);
+        failed = infer(input, header[2] == 0 || sample == 0);
         if (failed == 0) {
             failed = write_outputs(output);
         }
@@ -104,7 +104,7 @@ static int run(int input, int output)
     for (uint32_t repeat = 0; repeat < header[1] && failed == 0; repeat++) {
         failed = nablac_seek(input, sizeof header);
         if (failed == 0) {
-            failed = infer(input);
+            failed = infer(input, 1);
         }
         if (failed != 0) {
             complain("while repeating, time ", repeat);

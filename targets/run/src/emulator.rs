@@ -62,7 +62,7 @@ impl Measure for Emulated<'_> {
         let program = Program::read(&read(&work.join(PROGRAM))?, PROGRAM)?;
         let instructions = self.instructions(&work, options)?;
         instruction_set::check(self.machine, &program, &instructions)?;
-        exchange::write_samples(&work, samples, 0)?;
+        exchange::write_samples(&work, samples, 0, options.keep_state)?;
         self.run(&work, &program, artifact, options)?;
         let report = exchange::read_report(&work, artifact)?;
         let counts = Counts::parse(&String::from_utf8_lossy(&read(&work.join(plugin::COUNTS))?))?;

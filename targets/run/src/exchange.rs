@@ -17,10 +17,15 @@ pub(crate) struct Report {
 }
 
 /// Writes the samples for the driver to read, and removes what an earlier run may have left.
-pub(crate) fn write_samples(work: &Path, samples: &[Sample], repeats: u32) -> Result<(), Error> {
+pub(crate) fn write_samples(
+    work: &Path,
+    samples: &[Sample],
+    repeats: u32,
+    keep_state: bool,
+) -> Result<(), Error> {
     let count = u32::try_from(samples.len())
         .map_err(|_| Error::Sample { sample: samples.len(), reason: "there are too many".to_owned() })?;
-    let mut bytes = [count.to_le_bytes(), repeats.to_le_bytes()].concat();
+    let mut bytes = [count, repeats, u32::from(keep_state)].map(u32::to_le_bytes).concat();
     samples.iter().flatten().for_each(|input| bytes.extend_from_slice(input));
     for stale in [OUTPUT, REPORT] {
         write(&work.join(stale), &[])?;

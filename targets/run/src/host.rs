@@ -30,7 +30,7 @@ impl Measure for Host<'_> {
         let sizes = build.library(artifact)?;
         build.harness(artifact, FILES, &[])?;
         build.link(&[])?;
-        exchange::write_samples(build.folder(), samples, options.repeats)?;
+        exchange::write_samples(build.folder(), samples, options.repeats, options.keep_state)?;
         self.run(build.folder(), options)?;
         let report = exchange::read_report(build.folder(), artifact)?;
         let arena_bytes = artifact.arena_bytes as u64;

@@ -102,14 +102,55 @@ fn values_are_defined_once_and_read_only_when_defined() {
     assert_fails(changed(|m| m.subgraphs.clear()), Fault::Malformed, &["no subgraph"]);
 }
 
-#[test]
-fn variables_are_unsupported() {
-    let state = tensor("state", 0, &[3], vec![(5, U8(1))]);
-    let result = changed(|m| {
-        m.main().tensors.push(state);
+/// A model whose second operator reads a variable.
+fn with_variable(kind: i8, shape: &[i32], more: Vec<(usize, Value)>) -> Result<SourceModel, Error> {
+    changed(|m| {
+        m.main().tensors.push(tensor("state", kind, shape, [vec![(5, U8(1))], more].concat()));
         m.main().operators[1] = operator(1, &[2, 4], &[3], vec![]);
+    })
+}
+
+#[test]
+fn variables_outlive_runs() {
+    let source = with_variable(0, &[3], vec![]).unwrap();
+    let [state] = &source.states[..] else { panic!("one state") };
+    assert_eq!((state.name.as_str(), &state.initial), ("state", &Array::from_f32(&[3], &[0.0; 3])));
+    assert_eq!(source.nodes[1].inputs, ["s", "state"]);
+    // TFLite resets bytes to their zero point, and 16-bit integers to 0.
+    let scaled = || vec![(4, table(vec![(2, F32s(vec![0.5])), (3, I64s(vec![-7]))]))];
+    for (kind, zero) in [(9, -7), (7, 0)] {
+        let source = with_variable(kind, &[2], scaled()).unwrap();
+        assert_eq!(source.states[0].initial.to_i64(), [zero; 2]);
+        assert_eq!(source.quantization["state"].zero_points, [-7]);
+    }
+}
+
+#[test]
+fn variables_that_can_not_be_kept_are_named() {
+    let given = vec![(2, U32(1))];
+    assert_fails(with_variable(0, &[3], given), Fault::Unsupported, &["`state`", "with a value in the file"]);
+    let large = with_variable(0, &[1 << 12, 1 << 13], vec![]);
+    assert_fails(large, Fault::Unsupported, &["`state`", "more than 67108864 bytes"]);
+    assert_fails(with_variable(0, &[-1], vec![]), Fault::Unsupported, &["`state`"]);
+    let mut model = branching();
+    model.subgraphs[1].tensors[0] = tensor("inner", 0, &[3], vec![(5, U8(1))]);
+    model.subgraphs[1].inputs.clear();
+    assert_fails(model.import(), Fault::Unsupported, &["`inner`", "a variable of a subgraph"]);
+}
+
+#[test]
+fn tensors_within_an_operator_are_told_with_their_scales() {
+    let scaled = vec![(4, table(vec![(2, F32s(vec![0.25])), (3, I64s(vec![3]))]))];
+    let source = changed(|m| {
+        m.main().tensors.push(tensor("hidden", 9, &[], scaled));
+        m.main().operators[1] = operator(1, &[2], &[3], vec![(8, I32s(vec![4]))]);
     });
-    assert_fails(result, Fault::Unsupported, &["`state`", "variable"]);
+    let source = source.unwrap();
+    let SourceAttribute::Texts(names) = &source.nodes[1].attributes["intermediates"] else { panic!("names") };
+    assert_eq!(names, &["hidden"]);
+    assert_eq!(source.quantization["hidden"].scales, [0.25]);
+    let beyond = changed(|m| m.main().operators[1] = operator(1, &[2], &[3], vec![(8, I32s(vec![9]))]));
+    assert_fails(beyond, Fault::Malformed, &["an intermediate", "tensor 9"]);
 }
 
 #[test]

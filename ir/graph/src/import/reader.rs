@@ -13,6 +13,7 @@ use crate::rewrite::remove_unread;
 use crate::source::{Framework, SourceAttribute, SourceModel, SourceNode};
 
 mod quantized;
+mod state;
 
 /// A framework's node, with its inputs looked up.
 pub struct Reader<'r, 's> {

@@ -23,14 +23,17 @@ use crate::operator::Definition;
 use crate::quantization::{Quantization, Requantization};
 
 mod addition;
+mod functions;
 mod single_precision;
 mod softmax;
 mod sum;
 
 pub(super) use addition::addition;
+pub(super) use functions::{logistic, tanh};
 pub(super) use single_precision::product;
 pub(super) use softmax::softmax;
 use sum::Sum;
+pub(super) use sum::bias_fault;
 
 /// How many values a byte has.
 const BYTES: i64 = 256;

@@ -36,6 +36,8 @@ pub fn fuse_quantization(mut graph: Graph, requantization: Requantization) -> Gr
         }
         position += 1;
     }
+    let next = graph.states.iter_mut().map(|state| &mut state.next);
+    next.for_each(|id| *id = aliases.get(id).copied().unwrap_or(*id));
     remove_unread(graph)
 }
 
@@ -83,7 +85,7 @@ fn round_trip(graph: &Graph, node: &Node) -> Option<(ValueId, ValueId)> {
     let (source, quantization) = dequantized(graph, (*node.inputs.first()?)?)?;
     let same = graph.value(source).dtype == output.dtype && quantization == output.quantization;
     let written = *node.outputs.first()?;
-    (same && !graph.outputs.contains(&written)).then_some((written, source))
+    (same && !graph.is_kept(written)).then_some((written, source))
 }
 
 /// A node on integers, and the quantize nodes that it makes needless.
@@ -157,7 +159,7 @@ fn integer_readers(graph: &Graph, id: ValueId) -> Option<(Quantized, Vec<usize>)
         .iter()
         .map(|(_, node)| quantized(graph, node).filter(|_| node.inputs.first() == Some(&Some(id))))
         .collect();
-    let all = all.filter(|_| !graph.outputs.contains(&id))?;
+    let all = all.filter(|_| !graph.is_kept(id))?;
     let first = all.first()?.clone();
     let same = all.iter().all(|other| *other == first);
     same.then(|| (first, readers.into_iter().map(|(position, _)| position).collect()))

@@ -11,7 +11,7 @@ pub fn remove_copies(program: Program) -> Program {
     while let Some((position, output, local)) = find(&program) {
         program.steps.remove(position);
         let of = |id| if id == local { output } else { id };
-        program.steps = rename_tensors(std::mem::take(&mut program.steps), &of);
+        program = rename_tensors(program, &of);
     }
     program
 }

@@ -7,11 +7,23 @@ use crate::program::{Program, Role, Statement, Step, TensorId, for_each_read, fo
 use super::map_statements;
 
 /// Removes statements, repetitions and branches whose results nobody reads, then tensors that no step names. Inputs and outputs
-/// stay.
+/// stay, a state as long as somebody else reads it.
 pub fn remove_dead(program: Program) -> Program {
     let mut program = program;
     let mut needed: Vec<bool> = program.tensors.iter().map(|t| t.role == Role::Output).collect();
-    program.steps = live_steps(std::mem::take(&mut program.steps), &mut needed);
+    program.steps = loop {
+        let steps = live_steps(program.steps.clone(), &mut needed);
+        // A state that is read needs its next value, from the run before.
+        let next: Vec<TensorId> = program
+            .states()
+            .filter(|(id, state)| needed[id.0 as usize] && !needed[state.next.0 as usize])
+            .map(|(_, state)| state.next)
+            .collect();
+        if next.is_empty() {
+            break steps;
+        }
+        next.into_iter().for_each(|id| needed[id.0 as usize] = true);
+    };
     renumber(program)
 }
 
@@ -37,6 +49,9 @@ fn renumber(program: Program) -> Program {
         program.tensors.iter().map(|t| matches!(t.role, Role::Input | Role::Output)).collect();
     for_each_read(&program.steps, &mut |id| named[id.0 as usize] = true);
     for_each_write(&program.steps, &mut |id| named[id.0 as usize] = true);
+    let next: Vec<TensorId> =
+        program.states().filter(|(id, _)| named[id.0 as usize]).map(|(_, state)| state.next).collect();
+    next.into_iter().for_each(|id| named[id.0 as usize] = true);
     let mut next = 0;
     let ids: Vec<TensorId> = named
         .iter()
@@ -48,11 +63,21 @@ fn renumber(program: Program) -> Program {
         .collect();
     let Program { name, tensors, steps } = program;
     let tensors = tensors.into_iter().zip(&named).filter(|(_, named)| **named).map(|(t, _)| t).collect();
-    Program { name, tensors, steps: rename_tensors(steps, &|id| ids[id.0 as usize]) }
+    rename_tensors(Program { name, tensors, steps }, &|id| ids[id.0 as usize])
 }
 
-/// The steps with every tensor id replaced by `of(id)`.
-pub(super) fn rename_tensors(steps: Vec<Step>, of: &dyn Fn(TensorId) -> TensorId) -> Vec<Step> {
+/// The program with every tensor id in its steps and states replaced by `of(id)`.
+pub(super) fn rename_tensors(mut program: Program, of: &dyn Fn(TensorId) -> TensorId) -> Program {
+    for tensor in &mut program.tensors {
+        if let Role::State(state) = &mut tensor.role {
+            state.next = of(state.next);
+        }
+    }
+    program.steps = rename_statements(std::mem::take(&mut program.steps), of);
+    program
+}
+
+fn rename_statements(steps: Vec<Step>, of: &dyn Fn(TensorId) -> TensorId) -> Vec<Step> {
     let steps = map_statements(steps, 0, &mut |_, statement| {
         let index = |i: &Index| i.map_tensors(of);
         let body = statement.body.rewrite(&mut |node| match node {

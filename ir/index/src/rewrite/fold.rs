@@ -15,10 +15,11 @@ const SMALL_BYTES: usize = 4096;
 /// constant broadcast to a large shape stays a broadcast).
 pub fn fold_constants(program: Program) -> Program {
     let mut program = program;
+    let next: Vec<TensorId> = program.states().map(|(_, state)| state.next).collect();
     for (id, statements) in writers(&program) {
         let constant = |read: &TensorId| matches!(program.tensor(*read).role, Role::Constant(_));
         let reads: Vec<TensorId> = statements.iter().flat_map(|s| s.reads()).collect();
-        let local = program.tensor(id).role == Role::Local;
+        let local = program.tensor(id).role == Role::Local && !next.contains(&id);
         if !local || !reads.iter().all(constant) || !affordable(&program, id, &statements, &reads) {
             continue;
         }
@@ -61,7 +62,7 @@ fn affordable(program: &Program, id: TensorId, statements: &[Statement], reads: 
 fn evaluate(program: &Program, id: TensorId, statements: &[Statement]) -> Option<crate::array::Array> {
     let tensors = program.tensors.iter().map(|t| {
         let mut tensor = t.clone();
-        if matches!(tensor.role, Role::Input | Role::Output) {
+        if matches!(tensor.role, Role::Input | Role::Output | Role::State(_)) {
             tensor.role = Role::Local;
         }
         if tensor.role == Role::Local && tensor.name != program.tensor(id).name {

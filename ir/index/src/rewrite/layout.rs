@@ -20,11 +20,12 @@ type Order = Vec<usize>;
 
 /// Stores every local tensor that takes part in a window with its channels last.
 pub fn assign_layouts(program: Program) -> Program {
-    // What the caller sees keeps its order; everything else may follow the windows.
-    let fixed = |role: &Role| matches!(role, Role::Input | Role::Output);
-    let caller = program.tensors().filter(|(_, t)| fixed(&t.role));
+    // What the caller sees keeps its order, and so do states, which are copied whole; everything else may follow the windows.
+    let fixed = |role: &Role| matches!(role, Role::Input | Role::Output | Role::State(_));
+    let given = program.tensors().filter(|(_, t)| fixed(&t.role)).map(|(id, _)| id);
+    let next = program.states().map(|(_, state)| state.next);
     let mut orders: BTreeMap<TensorId, Order> =
-        caller.map(|(id, t)| (id, (0..t.shape.len()).collect())).collect();
+        given.chain(next).map(|id| (id, (0..program.shape(id).len()).collect())).collect();
     for statement in program.statements() {
         from_windows(&program, statement, &mut orders);
     }

@@ -54,6 +54,15 @@ pub fn program(seed: u64) -> (Program, Vec<Array>) {
         let constant = array(&mut source.random, dtype, &shape);
         source.known.push(source.builder.constant(&format!("c{n}"), constant));
     }
+    let mut states = vec![];
+    let mut random = Random(!seed);
+    for n in 0..random.below(6) / 3 {
+        let dtype = random.pick(&[DType::F32, DType::I32]);
+        let shape = random.shape();
+        let initial = array(&mut random, dtype, &shape);
+        states.push(source.builder.state(&format!("s{n}"), initial));
+        source.known.push(states[n]);
+    }
     for n in 0..2 + source.random.below(5) {
         source.builder.set_label(if n % 2 == 0 { "node" } else { "" }, "");
         match source.random.below(9) {
@@ -64,6 +73,10 @@ pub fn program(seed: u64) -> (Program, Vec<Array>) {
             4 | 5 => source.reduction(),
             _ => source.map(),
         }
+    }
+    for state in states {
+        let next = source.next(state);
+        source.builder.set_next(state, next);
     }
     for n in 0..1 + source.random.below(2) {
         let from = *source.known.iter().rev().nth(n).unwrap();
@@ -157,6 +170,29 @@ impl Source {
                 a.binary(operation, b)
             }
         }
+    }
+
+    /// What a state may hold after a run: a tensor that is there, or one made for it, of small numbers again.
+    fn next(&mut self, state: TensorId) -> TensorId {
+        let (dtype, shape) = (self.builder.dtype(state), self.builder.shape(state));
+        let program = self.builder.program();
+        let fits = |&t: &TensorId| {
+            let tensor = program.tensor(t);
+            (tensor.dtype, &tensor.shape) == (dtype, &shape)
+                && matches!(tensor.role, Role::Input | Role::Constant(_))
+        };
+        let there: Vec<TensorId> = self.known.iter().copied().filter(fits).collect();
+        if !there.is_empty() && self.random.one_in(4) {
+            return self.random.pick(&there);
+        }
+        let loops: Vec<(Index, usize)> =
+            (0..).zip(&shape).map(|(l, &n)| (Index::of_loop(nablac_index::LoopId(l)), n)).collect();
+        let body = self.expression(dtype, &loops, 2);
+        let bound = |x| Expr::integer(dtype, x);
+        self.builder.map("next", dtype, &shape, |at| {
+            let old = Expr::read(state, at);
+            (old + body).max(bound(-5)).min(bound(5))
+        })
     }
 
     fn dtype(&mut self) -> DType {

@@ -2,13 +2,15 @@
 
 use nablac_index::{Access, Expr, Index, TensorId};
 
-use crate::program::{For, Kernel, Program, Role, Statement, Step};
+use crate::program::{Buffer, For, Kernel, Program, Role, Statement, Step};
 
 /// Drops what fusing has left without a use.
 pub(super) fn compact(program: Program) -> Program {
     let mut used: Vec<bool> =
         program.buffers.iter().map(|b| matches!(b.role, Role::Input | Role::Output)).collect();
     mark(&program.steps, &mut used);
+    let states: Vec<TensorId> = program.states().flat_map(|(id, state)| [id, state.next]).collect();
+    states.into_iter().for_each(|id| used[id.0 as usize] = true);
     let kept = used.iter().filter(|&&u| u).count();
     let mut next = 0;
     let dense: Vec<u32> = used
@@ -24,7 +26,13 @@ pub(super) fn compact(program: Program) -> Program {
         Some(&id) => TensorId(id),
         None => TensorId((id.0 as usize - old + kept) as u32),
     };
-    let buffers = program.buffers.into_iter().zip(&used).filter(|(_, used)| **used).map(|(b, _)| b).collect();
+    let mut buffers: Vec<Buffer> =
+        program.buffers.into_iter().zip(&used).filter(|(_, used)| **used).map(|(b, _)| b).collect();
+    for buffer in &mut buffers {
+        if let Role::State(state) = &mut buffer.role {
+            state.next = of(state.next);
+        }
+    }
     Program { buffers, steps: rename(program.steps, &of), ..program }
 }
 

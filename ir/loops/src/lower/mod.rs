@@ -40,6 +40,7 @@ pub fn lower(program: &IndexProgram, capacity: Capacity) -> Program {
             IndexRole::Output => Role::Output,
             IndexRole::Constant(array) => Role::Constant(array.clone()),
             IndexRole::Local => Role::Local,
+            IndexRole::State(state) => Role::State(state.clone()),
         },
         offset: None,
     });

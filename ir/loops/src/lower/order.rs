@@ -30,6 +30,8 @@ pub(super) fn order_constants(program: Program, capacity: Capacity) -> Program {
             }
         }
     });
+    // What a state is copied from keeps the state's order.
+    program.states().for_each(|(_, state)| _ = orders.remove(&state.next));
     reorder_dimensions(program, &orders)
 }
 

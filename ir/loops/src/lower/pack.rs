@@ -12,10 +12,15 @@ use nablac_index::{
 pub(super) fn pack_constants(mut program: Program) -> Program {
     let mut indices: Vec<TensorId> = vec![];
     program.visit_statements(&mut |_, statement| indices.extend(read_as_indices(statement)));
+    // What a state is copied from has its form.
+    indices.extend(program.states().map(|(_, state)| state.next));
     let mut strides: BTreeMap<TensorId, Vec<i64>> = BTreeMap::new();
     for (position, tensor) in program.tensors.iter_mut().enumerate().filter(|(_, t)| t.dtype.is_packed()) {
         let id = TensorId(position as u32);
         tensor.dtype = DType::I8;
+        if let Role::State(state) = &mut tensor.role {
+            state.initial = widened(&state.initial);
+        }
         if let Role::Constant(array) = &tensor.role {
             let packs = !indices.contains(&id);
             let array = if packs { packed(array) } else { widened(array) };

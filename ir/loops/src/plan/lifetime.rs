@@ -1,11 +1,13 @@
 //! When buffers are alive.
 //!
-//! Time is the position of kernels in the order of the text. What a repetition touches is alive during all of it: another
-//! iteration follows.
+//! Time is the position of kernels in the order of the text. What a repetition touches is alive during all of it, since another
+//! iteration follows; except for what holds nothing when an iteration begins.
 
-use nablac_index::TensorId;
+use std::collections::BTreeMap;
 
-use crate::program::{Kernel, Program, Role, Step};
+use nablac_index::{Index, LoopId, TensorId};
+
+use crate::program::{Kernel, Program, Role, Statement, Step};
 
 /// From the first kernel that touches a buffer to the last, both included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,14 +16,14 @@ pub(super) struct Lifetime {
     pub last: i64,
 }
 
-/// Before the first kernel: the caller fills the inputs.
+/// Before the first kernel: the caller fills the inputs, and states hold what the run before has left.
 const BEFORE: i64 = -1;
 
 /// The lifetime of every buffer; a buffer that nothing touches has an empty one.
 pub(super) fn lifetimes(program: &Program) -> Vec<Lifetime> {
     let mut lifetimes = vec![Lifetime { first: i64::MAX, last: i64::MIN }; program.buffers.len()];
     let mut time = 0;
-    visit(program, &program.steps, &mut time, &mut |id, first, last| {
+    visit(program, &program.steps, 0, &mut time, &mut |id, first, last| {
         let lifetime: &mut Lifetime = &mut lifetimes[id.0 as usize];
         lifetime.first = lifetime.first.min(first);
         lifetime.last = lifetime.last.max(last);
@@ -29,14 +31,27 @@ pub(super) fn lifetimes(program: &Program) -> Vec<Lifetime> {
     for (lifetime, buffer) in lifetimes.iter_mut().zip(&program.buffers) {
         match buffer.role {
             Role::Input => *lifetime = Lifetime { first: BEFORE, last: lifetime.last.max(BEFORE) },
+            Role::State(_) => *lifetime = Lifetime { first: BEFORE, last: time },
             Role::Output => *lifetime = Lifetime { first: lifetime.first.min(time), last: time },
             _ => {}
         }
     }
+    // The states are copied behind the last kernel.
+    for (_, state) in program.states() {
+        let next = &mut lifetimes[state.next.0 as usize];
+        *next = Lifetime { first: next.first.min(time), last: time };
+    }
     lifetimes
 }
 
-fn visit(program: &Program, steps: &[Step], time: &mut i64, touch: &mut dyn FnMut(TensorId, i64, i64)) {
+/// Calls `touch` with each buffer that steps touch, and from when to when they need it. `depth` is the number of repetitions around.
+fn visit(
+    program: &Program,
+    steps: &[Step],
+    depth: u32,
+    time: &mut i64,
+    touch: &mut dyn FnMut(TensorId, i64, i64),
+) {
     for step in steps {
         match step {
             Step::Kernel(kernel) => {
@@ -47,11 +62,20 @@ fn visit(program: &Program, steps: &[Step], time: &mut i64, touch: &mut dyn FnMu
             }
             Step::Repeat { carried, body, .. } => {
                 let begin = *time;
-                let mut touched: Vec<TensorId> = carried.iter().flat_map(|c| [c.0, c.1, c.2]).collect();
+                let held: Vec<TensorId> = carried.iter().flat_map(|c| [c.0, c.1, c.2]).collect();
+                let fresh = written_anew(program, body, LoopId(depth));
                 *time += 1; // the copies of the initial values
-                visit(program, body, time, &mut |id, _, _| touched.push(id));
+                let mut touched = vec![];
+                visit(program, body, depth + 1, time, &mut |id, first, last| touched.push((id, first, last)));
                 *time += 1; // the copies of the next values
-                touched.into_iter().for_each(|id| touch(id, begin, *time - 1));
+                let end = *time - 1;
+                held.iter().for_each(|id| touch(*id, begin, end));
+                for (id, first, last) in touched.into_iter().filter(|(id, ..)| !held.contains(id)) {
+                    match fresh.get(&id) {
+                        Some(true) => touch(id, first, last),
+                        _ => touch(id, begin, end),
+                    }
+                }
             }
             Step::Branch { condition, then, otherwise } => {
                 touch(*condition, *time, *time);
@@ -60,9 +84,39 @@ fn visit(program: &Program, steps: &[Step], time: &mut i64, touch: &mut dyn FnMu
                 let begin = *time;
                 let mut touched = vec![];
                 for side in [then, otherwise] {
-                    visit(program, side, time, &mut |id, _, _| touched.push(id));
+                    visit(program, side, depth, time, &mut |id, _, _| touched.push(id));
                 }
                 touched.into_iter().for_each(|id| touch(id, begin, *time - 1));
+            }
+        }
+    }
+}
+
+/// The local buffers that kernels of a repetition's body write, and whether an iteration needs nothing of what the one before left
+/// in them: they are written at no index of the counter.
+fn written_anew(program: &Program, body: &[Step], counter: LoopId) -> BTreeMap<TensorId, bool> {
+    let mut anew = BTreeMap::new();
+    let mut note = |kernel: &Kernel| {
+        kernel.visit(&mut |statement| {
+            let Statement::Store { target, at, .. } = statement else { return };
+            if program.buffers.get(target.0 as usize).is_some_and(|b| b.role == Role::Local) {
+                let sliced = at.iter().flat_map(Index::loops).any(|id| id == counter);
+                *anew.entry(*target).or_insert(true) &= !sliced;
+            }
+        });
+    };
+    kernels_of(body, &mut note);
+    anew
+}
+
+fn kernels_of(steps: &[Step], f: &mut dyn FnMut(&Kernel)) {
+    for step in steps {
+        match step {
+            Step::Kernel(kernel) => f(kernel),
+            Step::Repeat { body, .. } => kernels_of(body, f),
+            Step::Branch { then, otherwise, .. } => {
+                kernels_of(then, f);
+                kernels_of(otherwise, f);
             }
         }
     }
@@ -73,7 +127,7 @@ pub(super) fn kernels(program: &Program) -> Vec<Option<&Kernel>> {
     let mut kernels = vec![];
     for step in &program.steps {
         let mut now = kernels.len() as i64;
-        visit(program, std::slice::from_ref(step), &mut now, &mut |_, _, _| {});
+        visit(program, std::slice::from_ref(step), 0, &mut now, &mut |_, _, _| {});
         kernels.push(match step {
             Step::Kernel(kernel) => Some(kernel),
             _ => None,

@@ -133,7 +133,7 @@ impl<'a> Sum<'a> {
         let fault = match meaning {
             // Some converters leave out the scale of a bias: it is that of the sum.
             Some(Meaning::Plain(own)) if definition.dtype(*own).is_integer() => return Ok(Some(*own)),
-            Some(Meaning::Quantized(own, _, quantization)) => match scale_fault(quantization, scales) {
+            Some(Meaning::Quantized(own, _, quantization)) => match bias_fault(quantization, scales) {
                 None => return Ok(Some(*own)),
                 Some(fault) => fault,
             },
@@ -205,7 +205,7 @@ impl Factor<'_> {
 }
 
 /// What keeps a bias from being added to a sum whose units are worth `scales`, if anything does.
-fn scale_fault(bias: &Quantization, scales: &[f64]) -> Option<String> {
+pub(in crate::ops) fn bias_fault(bias: &Quantization, scales: &[f64]) -> Option<String> {
     if bias.zero_points.iter().any(|&zero| zero != 0) {
         return Some("the bias has a zero point other than 0".into());
     }

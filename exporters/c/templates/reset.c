@@ -1,0 +1,8 @@
+void @NAME@_reset(@NAME@_ctx_t *ctx)
+{
+    if (ctx == NULL || ctx->arena == NULL) {
+        return;
+    }
+@LINES@
+}
+
