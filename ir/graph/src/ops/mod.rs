@@ -77,6 +77,7 @@ operators! {
     slice::Slice,
     softmax::Softmax,
     sqrt::Sqrt,
+    squared_difference::SquaredDifference,
     sub::Sub,
     tanh::Tanh,
     tile::Tile,

@@ -1,7 +1,12 @@
 //! `y[…] = a[…] * b[…]`, broadcast
+//!
+//! TFLite multiplies the quantized operands' steps, and the product by `scale_a * scale_b / scale_y`, both operations in single
+//! precision.
 
 use serde::{Deserialize, Serialize};
 
+use super::quantized::{self, FixedPoint};
+use super::requantize::integer;
 use super::{activation, broadcast};
 use crate::error::Error;
 use crate::graph::ValueId;
@@ -28,5 +33,17 @@ impl Operation for Mul {
 
     fn define(&self, definition: &mut Definition) -> Result<(), Error> {
         broadcast::pair(definition, |a, b| a * b)
+    }
+    fn define_quantized(&self, definition: &mut Definition) -> Result<(), Error> {
+        let Some(fixed) = FixedPoint::<2>::of(definition)? else {
+            return quantized::derive(definition, &|definition| self.define(definition));
+        };
+        let [a, b] = &fixed.inputs;
+        let scale = a.scale * b.scale / fixed.output.scale;
+        broadcast::mixed(definition, fixed.output.dtype, |operands| {
+            let steps = operands.into_iter().zip(&fixed.inputs).map(|(x, input)| input.centred(x));
+            let product = steps.reduce(|a, b| a * b).unwrap_or(integer(0));
+            fixed.output.saturated(fixed.product(product, f64::from(scale)))
+        })
     }
 }
