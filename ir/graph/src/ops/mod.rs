@@ -25,6 +25,7 @@ mod window;
 operators! {
     abs::Abs,
     add::Add,
+    arg_max::ArgMax,
     average_pool::AveragePool,
     batch_normalization::BatchNormalization,
     cast::Cast,
@@ -72,6 +73,7 @@ operators! {
     reduce_sum::ReduceSum,
     relu::Relu,
     reshape::Reshape,
+    resize::Resize,
     scan::Scan,
     sigmoid::Sigmoid,
     slice::Slice,

@@ -66,11 +66,23 @@ impl Reduction {
     /// `y[n] reduce x[n, t]`.
     pub(super) fn define(&self, definition: &mut Definition, reduce: Reduce) -> Result<(), Error> {
         let x = definition.input(0)?;
-        let (shape, dtype) = (definition.shape(x), definition.dtype(x));
+        let dtype = definition.dtype(x);
+        self.define_with(definition, dtype, reduce, |at| Expr::read(x, at))
+    }
+
+    /// `y[n] reduce body[n, t]`; the closure is given the input's own indices.
+    pub(super) fn define_with(
+        &self,
+        definition: &mut Definition,
+        dtype: DType,
+        reduce: Reduce,
+        body: impl FnOnce(&[Index]) -> Expr,
+    ) -> Result<(), Error> {
+        let shape = definition.shape(definition.input(0)?);
         let split = Split::new(definition, &shape, &self.axes)?;
         let y = definition.builder.local("", dtype, &self.out(&split, &shape));
         definition.builder.write(y, reduce, &split.all(), |at| {
-            (self.place(&split, &at[..split.space.len()]), Expr::read(x, split.position(at)))
+            (self.place(&split, &at[..split.space.len()]), body(&split.position(at)))
         });
         definition.output(y);
         Ok(())

@@ -2,7 +2,7 @@
 
 use nablac_index::{Access, DType, Expr, Index, Reduce, Statement, TensorId, Value};
 
-use super::fixed_point::{entry, table};
+use super::fixed_point::{entry, exact, table};
 use super::sum::Sum;
 use super::{Meaning, Meanings, RealLaw, renamed, write};
 use crate::error::Error;
@@ -96,7 +96,7 @@ impl RealLaw {
                 Expr::Read(_) => dequantized(x.clone(), from, from_zero),
                 other => other,
             });
-            quantized_real(real, requantization, output.dtype, to, to_zero)
+            quantized_real(exact(real), requantization, output.dtype, to, to_zero)
         });
         let shape = self.program.shape(statement.out).to_vec();
         let out = definition.builder.local(self.name(statement.out, "mapped"), output.dtype, &shape);

@@ -3,7 +3,7 @@
 //! Owns what nearly every file with such a form needs: the scale of each input and of the output, and the table that a function
 //! of an 8-bit element becomes.
 
-use nablac_index::{DType, Expr, Index, Reduce, Rounding, TensorId, axes};
+use nablac_index::{DType, Expr, Index, Reduce, Rounding, TensorId, Unary, axes};
 
 use crate::error::Error;
 use crate::operator::Definition;
@@ -125,6 +125,17 @@ pub(in crate::ops) fn table(
     definition
         .builder
         .map("table", to, &[VALUES as usize], |at| function(Expr::from(at[0].clone()).cast(from)))
+}
+
+/// The same with exponentials and logarithms of single precision taken in double precision and rounded. Tables are computed once and
+/// for all, as the framework's would be by a library that is as good as exact.
+pub(in crate::ops) fn exact(function: Expr) -> Expr {
+    function.rewrite(&mut |node| match node {
+        Expr::Unary(operation @ (Unary::Exp | Unary::Log), x) => {
+            x.cast(DType::F64).unary(operation).cast(DType::F32)
+        }
+        other => other,
+    })
 }
 
 /// The place of an 8-bit integer in a table.

@@ -10,7 +10,7 @@
 
 use nablac_index::{Array, Binary, Builder, DType, Expr, Index, Reduce, TensorId, Unary, Value, axes};
 
-use super::fixed_point::FixedPoint;
+use super::fixed_point::{FixedPoint, exact};
 use crate::error::Error;
 use crate::operator::Definition;
 use crate::ops::requantize::integer;
@@ -53,6 +53,7 @@ impl Curve<'_> {
             return Err(definition.unsupported(reason));
         }
         let ends = [i16::MIN, i16::MAX].map(|end| f64::from(input.scale * f32::from(end)));
+        let function: &dyn Fn(Expr) -> Expr = &|x| exact(function(x));
         let curve = Curve { precision: DType::F32, ends, unit: f64::from(output.scale), function };
         let table = curve.table(definition.builder);
         let x = definition.input(0)?;
