@@ -91,7 +91,8 @@ fn interpret(case: &Case) -> Result<(usize, usize), String> {
         let parts = failure.parts.iter().map(|part| format!("; {part}")).collect::<String>();
         format!("{failure}{parts}")
     })?;
-    let outputs = engine::interpret(&form, &[case.inputs.clone()]).map_err(|failure| failure.to_string())?;
+    let outputs = engine::interpret(&form, std::slice::from_ref(&case.inputs))
+        .map_err(|failure| failure.to_string())?;
     let mut elements = 0;
     let mut wrong = 0;
     for (got, expected) in outputs[0].iter().zip(&case.outputs) {
