@@ -65,8 +65,9 @@ Nothing that was already at the output folder was changed."
 the rule. `nablac show MODEL --after STAGE` prints what the stage before it made. Please report it with the model."
 
     GeneratedCode "E0103" "the generated C does not build or does not run"
-"The C compiler refused the code, the program faulted, or its model reported an error. The generated code is meant to
-build without a warning with every C99 compiler. Please report it with the compiler's output.
+"The C compiler refused the code, the program faulted, or its model reported an error; or the program has instructions or
+makes accesses that the target's processor does not allow. The generated code is meant to build without a warning with
+every C99 compiler. Please report it with the compiler's output.
 If you named a compiler of your own, try the target's own first: `nablac targets` names it."
 
     Read "E0201" "a file cannot be read"

@@ -181,6 +181,8 @@ impl From<nablac_run::Error> for Box<Failure> {
             | Error::Sample { .. }
             | Error::Build { .. }
             | Error::Program { .. }
+            | Error::ForeignInstructions { .. }
+            | Error::UnalignedAccess { .. }
             | Error::Malformed { .. } => Code::GeneratedCode,
         };
         Failure::new(code, error)

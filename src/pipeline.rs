@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use nablac_graph::limits::Limits;
 use nablac_graph::source::{SourceDim, SourceModel};
-use nablac_graph::{Graph, import};
+use nablac_graph::{Graph, Requantization, import};
 use nablac_loops::Capacity;
 use nablac_machine::Machine;
 
@@ -31,6 +31,7 @@ macro_rules! stages { ($($Name:ident $name:literal $about:literal;)*) => {
 stages! {
     Import   "import"   "the operators of the model";
     Fold     "fold"     "the operators, with what depends on constants alone computed";
+    Quantize "quantize" "the operators, on integers where values are quantized on both sides";
     Define   "define"   "what each operator computes, in index notation";
     Simplify "simplify" "the same with maps and views inlined into their readers";
     Views    "views"    "the same with tensors laid out as windows move over them";
@@ -53,6 +54,8 @@ pub struct Options {
     pub dimensions: BTreeMap<String, usize>,
     /// `--limit-…`: what the model may ask for.
     pub limits: Limits,
+    /// `--requantize`: how integers get from one scale to another; nothing for the way of the model's framework.
+    pub requantization: Option<Requantization>,
     /// What the code is for.
     pub machine: Machine,
     /// What the C says of itself, and what its self-test compares with.
@@ -83,7 +86,7 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
         &import::Options {
             dimensions: options.dimensions.clone(),
             limits: options.limits.clone(),
-            requantization: None,
+            requantization: options.requantization,
         },
     )?;
     verify_graph(Stage::Import, &graph)?;
@@ -95,6 +98,14 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
     let graph = nablac_graph::fold_batch_normalization(nablac_graph::fold_constants(graph));
     verify_graph(Stage::Fold, &graph)?;
     if options.after == Stage::Fold {
+        return Ok(Form::Graph(graph));
+    }
+
+    begin(Stage::Quantize);
+    let requantization = options.requantization.unwrap_or(Requantization::F32);
+    let graph = nablac_graph::fuse_quantization(graph, requantization);
+    verify_graph(Stage::Quantize, &graph)?;
+    if options.after == Stage::Quantize {
         return Ok(Form::Graph(graph));
     }
 
@@ -120,7 +131,9 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
     }
 
     begin(Stage::Lower);
-    let capacity = Capacity { float_registers: options.machine.registers.float as usize };
+    let registers = &options.machine.registers;
+    let capacity =
+        Capacity { float_registers: registers.float as usize, general_registers: registers.general as usize };
     let nests = nablac_loops::lower(&program, capacity);
     verify_loops(Stage::Lower, &nests)?;
     if options.after == Stage::Lower {

@@ -96,6 +96,7 @@ fn options(after: Stage) -> Options {
     Options {
         dimensions: BTreeMap::new(),
         limits: Limits::default(),
+        requantization: None,
         machine: Machine::load("host").unwrap(),
         c: nablac_c::Options { name: "model".into(), ..Default::default() },
         after,

@@ -24,6 +24,7 @@ use nablac::engine;
 use nablac::failure::Code;
 use nablac::pipeline::Form;
 use nablac::samples::{Port, Sample};
+use nablac_graph::Requantization;
 use nablac_index::lexer::Lexer;
 use nablac_index::{Array, parse_array};
 use nablac_loops::Capacity;
@@ -92,14 +93,20 @@ fn verify(form: &Form) -> Result<(), String> {
 }
 
 /// The stages that make something, in the order of the pipeline.
-const STAGES: &[&str] = &["fold", "define", "simplify", "views", "lower", "plan", "c"];
+const STAGES: &[&str] = &["fold", "quantize", "define", "simplify", "views", "lower", "plan", "c"];
 
 /// What stage `name` makes of the form; a form that is further on already stays what it is.
 fn apply(name: &str, form: Form) -> Result<Form, String> {
     let machine = Machine::load("host").map_err(|e| e.to_string())?;
-    let capacity = Capacity { float_registers: machine.registers.float as usize };
+    let capacity = Capacity {
+        float_registers: machine.registers.float as usize,
+        general_registers: machine.registers.general as usize,
+    };
     let form = match (name, form) {
         ("fold", Form::Graph(graph)) => Form::Graph(nablac_graph::fold_constants(graph)),
+        ("quantize", Form::Graph(graph)) => {
+            Form::Graph(nablac_graph::fuse_quantization(graph, Requantization::F32))
+        }
         ("define", Form::Graph(graph)) => {
             Form::Index(nablac_graph::define(&graph).map_err(|e| e.to_string())?)
         }

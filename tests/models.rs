@@ -20,7 +20,14 @@ const ONNX2C: &[(&str, u64, u64)] = &[
     ("ad", 1_605_000, 3_600),
 ];
 
-const FILES: [&str; 2] = ["fp32.onnx", "fp32.tflite"];
+/// The files of each network, with floats and with 8-bit integers.
+const FLOAT: [&str; 2] = ["fp32.onnx", "fp32.tflite"];
+const INTEGER: [&str; 2] = ["int8.tflite", "int8_qdq.onnx"];
+const ALL: [&str; 4] = [FLOAT[0], FLOAT[1], INTEGER[0], INTEGER[1]];
+
+/// What the reference of `resnet8/int8_qdq.onnx` may differ by: near-ties inside of it depend on the order in which ONNX Runtime sums
+/// floats. No other network of integers may differ at all.
+const NEAR_TIES: (u64, f64) = (5, 10.0);
 
 /// Whether a tool is there; says loudly that a test is skipped otherwise.
 fn present(tool: &str) -> bool {
@@ -31,18 +38,16 @@ fn present(tool: &str) -> bool {
     present
 }
 
-/// The reference networks, as name and path; none, with a loud word, where `NABLAC_MODELS` is not set.
-fn networks() -> Vec<(&'static str, PathBuf)> {
+/// The reference networks in `files`, as name and path; none, with a loud word, where `NABLAC_MODELS` is not set.
+fn networks(files: &[&str]) -> Vec<(&'static str, PathBuf)> {
     let Some(folder) = std::env::var_os("NABLAC_MODELS") else {
         support::skipped("NABLAC_MODELS is not set, so the reference networks are not tested");
         return vec![];
     };
     let folder = Path::new(&folder);
-    let file =
-        |&(name, ..): &(&'static str, u64, u64)| FILES.map(|file| (name, folder.join(name).join(file)));
     ONNX2C
         .iter()
-        .flat_map(file)
+        .flat_map(|&(name, ..)| files.iter().map(move |file| (name, folder.join(name).join(file))))
         .inspect(|(_, path)| assert!(path.is_file(), "{} is missing", path.display()))
         .collect()
 }
@@ -60,6 +65,13 @@ fn verify(model: &Path, more: &[&str]) -> Outcome {
 
 fn assert_verifies(model: &Path, more: &[&str]) {
     let outcome = verify(model, more);
+    if model.ends_with("resnet8/int8_qdq.onnx") {
+        let (mismatches, error) =
+            (outcome.json()["mismatches"].as_u64(), outcome.json()["max_error"].as_f64());
+        println!("{} {more:?}: {mismatches:?} mismatches of at most {error:?}", model.display());
+        assert!(mismatches.unwrap() <= NEAR_TIES.0 && error.unwrap() <= NEAR_TIES.1, "{}", outcome.stdout);
+        return;
+    }
     assert_eq!(outcome.code, 0, "{} {more:?}: {}", model.display(), outcome.stderr);
     println!("{} {more:?}: max_error {}", model.display(), outcome.json()["max_error"]);
 }
@@ -82,27 +94,34 @@ fn the_digits_give_onnx_runtimes_numbers() {
 
 #[test]
 fn networks_give_the_frameworks_numbers_in_the_interpreter() {
-    networks().iter().filter(|(name, _)| *name != "vww").for_each(|(_, path)| assert_verifies(path, &[]));
+    networks(&ALL).iter().filter(|(name, _)| *name != "vww").for_each(|(_, path)| assert_verifies(path, &[]));
 }
 
 #[test]
 fn networks_give_the_frameworks_numbers_on_the_host() {
     if present("cc") {
-        networks().iter().for_each(|(_, path)| assert_verifies(path, &["--target", "host"]));
+        networks(&ALL).iter().for_each(|(_, path)| assert_verifies(path, &["--target", "host"]));
+    }
+}
+
+fn verify_networks_on(targets: &[&str]) {
+    if present("qemu-system-arm") && present("arm-none-eabi-gcc") {
+        for target in targets {
+            networks(&ALL).iter().for_each(|(_, path)| assert_verifies(path, &["--target", target]));
+        }
     }
 }
 
 #[test]
-#[ignore = "emulates 80 inferences on each core"]
+#[ignore = "emulates 160 inferences on each core"]
 fn networks_give_the_frameworks_numbers_on_cortex_m() {
-    if present("qemu-system-arm") && present("arm-none-eabi-gcc") {
-        for target in ["cortex-m4", "cortex-m7", "cortex-m33"] {
-            networks().iter().for_each(|(_, path)| assert_verifies(path, &["--target", target]));
-        }
-        // Without a floating-point unit an inference takes twenty times as long.
-        let small = networks().into_iter().filter(|(name, _)| *name == "ad");
-        small.for_each(|(_, path)| assert_verifies(&path, &["--target", "cortex-m3"]));
-    }
+    verify_networks_on(&["cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"]);
+}
+
+#[test]
+#[ignore = "an inference takes up to fifty times as long without a floating-point unit"]
+fn networks_give_the_frameworks_numbers_where_floating_point_is_software() {
+    verify_networks_on(&["cortex-m0plus", "cortex-m3"]);
 }
 
 #[test]
@@ -110,7 +129,7 @@ fn no_network_takes_more_instructions_or_ram_than_onnx2c() {
     if !present("qemu-system-arm") || !present("arm-none-eabi-gcc") {
         return;
     }
-    for (name, path) in networks() {
+    for (name, path) in networks(&FLOAT) {
         let outcome = nablac(&["bench", text(&path), "--target", "cortex-m4", "--json"]);
         assert_eq!(outcome.code, 0, "{}", outcome.stderr);
         let measured = outcome.json();
@@ -153,7 +172,7 @@ fn compile(model: &Path, out: &Path) {
 #[test]
 fn the_same_model_gives_the_same_bytes() {
     let digits = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/digits.onnx");
-    let models = networks().into_iter().map(|(_, path)| path).chain([digits]);
+    let models = networks(&ALL).into_iter().map(|(_, path)| path).chain([digits]);
     for model in models {
         let place = Place::new();
         let [first, second] = ["first", "deeper/second"].map(|name| place.path(name));
@@ -167,5 +186,8 @@ fn the_same_model_gives_the_same_bytes() {
 #[test]
 #[ignore = "compiles every network with six compilers"]
 fn generated_c_is_clean_for_every_compiler_and_sanitizer() {
-    networks().iter().enumerate().for_each(|(number, (_, path))| check_c(path, &format!("network-{number}")));
+    networks(&ALL)
+        .iter()
+        .enumerate()
+        .for_each(|(number, (_, path))| check_c(path, &format!("network-{number}")));
 }

@@ -79,6 +79,7 @@ fn options(after: Stage) -> Options {
     Options {
         dimensions: BTreeMap::new(),
         limits: Limits::default(),
+        requantization: None,
         machine: Machine::load("host").unwrap(),
         c: nablac_c::Options::default(),
         after,

@@ -9,6 +9,7 @@ use nablac::npz;
 use nablac::pipeline::{self, Form, Options, Stage};
 use nablac::samples::{self, Port, Sample, Stacking};
 use nablac_c::Vector;
+use nablac_graph::Requantization;
 use nablac_graph::limits::{Limit, Limits};
 use nablac_machine::{Machine, parse_size};
 
@@ -23,6 +24,11 @@ pub struct ModelArguments {
     /// position: `--dim x.0=1`.
     #[arg(long = "dim", value_name = "NAME=N", value_parser = dimension)]
     pub dimensions: Vec<(String, usize)>,
+    /// How integers get from one scale to another in a quantized network: `double` and `single` in fixed point, rounded twice or once;
+    /// `f64` and `f32` through reals. Without it as the model's framework does, which is `double` (and `f64` in fully connected
+    /// layers) for TFLite, and `f32` for ONNX.
+    #[arg(long, value_name = "WAY", value_parser = requantization)]
+    pub requantize: Option<Requantization>,
     #[command(flatten)]
     limits: LimitArguments,
 }
@@ -69,6 +75,12 @@ fn dimension(text: &str) -> std::result::Result<(String, usize), String> {
     let (name, extent) = text.rsplit_once('=').ok_or("write it like `batch=1`")?;
     let extent = extent.parse().map_err(|_| format!("`{extent}` is no extent"))?;
     Ok((name.to_string(), extent))
+}
+
+/// A way to requantize, by its name.
+fn requantization(name: &str) -> std::result::Result<Requantization, String> {
+    let names: Vec<&str> = Requantization::ALL.iter().map(|way| way.name()).collect();
+    Requantization::from_name(name).ok_or(format!("the ways are {}", names.join(", ")))
 }
 
 /// A size in bytes, such as `64K`, `64KiB` or `1M`.
@@ -119,6 +131,7 @@ impl ModelArguments {
         let options = Options {
             dimensions: self.dimensions.iter().cloned().collect(),
             limits: self.limits.limits(),
+            requantization: self.requantize,
             machine: machine.clone(),
             c: nablac_c::Options {
                 name: model.stem(),

@@ -23,13 +23,13 @@ pub fn run(arguments: &Arguments) -> Result<Answer> {
         }
         None => {
             let machines = Machine::all()?;
-            let mut rows =
-                vec![["target", "memory for code", "for data", "description"].map(String::from).to_vec()];
+            let heads = ["target", "memory for code", "for constants", "for data", "description"];
+            let mut rows = vec![heads.map(String::from).to_vec()];
             for machine in &machines {
                 let size =
                     |role| machine.memory_for(role).map_or("-".into(), |memory| text::bytes(memory.size));
-                let [code, data] = [size(Role::Code), size(Role::Data)];
-                rows.push(vec![machine.name.clone(), code, data, machine.description.clone()]);
+                let [code, constants, data] = [Role::Code, Role::Constants, Role::Data].map(size);
+                rows.push(vec![machine.name.clone(), code, constants, data, machine.description.clone()]);
             }
             Ok(Answer::new(json!({ "targets": machines }), text::table(&rows)))
         }

@@ -156,6 +156,7 @@ pub fn options(after: Stage, limits: &Limits) -> Options {
     Options {
         dimensions: Default::default(),
         limits: limits.clone(),
+        requantization: None,
         machine: nablac_machine::Machine::load("cortex-m4").unwrap(),
         c: Default::default(),
         after,

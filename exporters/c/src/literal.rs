@@ -8,7 +8,7 @@ use nablac_index::{DType, Value};
 pub fn c_type(dtype: DType) -> &'static str {
     match dtype {
         DType::Bool | DType::U8 => "uint8_t",
-        DType::I8 => "int8_t",
+        DType::I4 | DType::I8 => "int8_t",
         DType::I16 => "int16_t",
         DType::U16 => "uint16_t",
         DType::I32 => "int32_t",

@@ -10,6 +10,7 @@ use nablac_index::{Builder, DType, Expr, Program, Reduce, Role, TensorId, axes, 
 use crate::error::Error;
 use crate::graph::{Graph, Node, Quantized, ValueId};
 use crate::operator::{Definition, Quantizations};
+use crate::quantization::Quantization;
 
 /// The program that a graph means. Inputs and outputs are in the graph's order, under their names.
 pub fn define(graph: &Graph) -> Result<Program, Error> {
@@ -71,7 +72,14 @@ fn define_nodes(graph: &Graph, builder: &mut Builder, tensors: &mut [Option<Tens
             node.inputs.iter().map(|id| id.map(|id| tensor_of(graph, builder, tensors, id))).collect();
         let prefix = node.outputs.first().map_or(&node.name, |&id| &graph.value(id).name);
         let quantized: Vec<Option<Quantized>> = node.outputs.iter().map(|&id| graph.quantized(id)).collect();
-        let outputs = define_node(builder, graph, node, &quantized, prefix, inputs)?;
+        let outputs = define_node(
+            builder,
+            node,
+            &|id| graph.value(id).quantization.clone(),
+            &quantized,
+            prefix,
+            inputs,
+        )?;
         for (&id, tensor) in node.outputs.iter().zip(outputs) {
             tensors[id.0 as usize] = Some(tensor);
         }
@@ -81,8 +89,8 @@ fn define_nodes(graph: &Graph, builder: &mut Builder, tensors: &mut [Option<Tens
 
 fn define_node(
     builder: &mut Builder,
-    graph: &Graph,
     node: &Node,
+    quantization: &dyn Fn(ValueId) -> Option<Quantization>,
     quantized: &[Option<Quantized>],
     prefix: &str,
     inputs: Vec<Option<TensorId>>,
@@ -90,7 +98,7 @@ fn define_node(
     builder.set_label(&node.name, prefix);
     let quantized = node.requantization.map(|requantization| Quantizations {
         requantization,
-        inputs: node.inputs.iter().map(|id| id.and_then(|id| graph.value(id).quantization.clone())).collect(),
+        inputs: node.inputs.iter().map(|id| id.and_then(quantization)).collect(),
         outputs: quantized.to_vec(),
     });
     let mut definition = Definition {
@@ -129,16 +137,8 @@ pub(crate) fn output_types(
     node: &Node,
     quantized: &[Option<Quantized>],
 ) -> Result<Vec<(DType, Vec<usize>)>, Error> {
-    let mut builder = Builder::new(&node.name);
-    let mut input = |id: ValueId| {
-        let value = graph.value(id);
-        // A quantized operator's weights bound its sums, and decide how it rounds.
-        let known = value.constant.clone().filter(|_| node.requantization.is_some());
-        let role = known.map_or(Role::Input, Role::Constant);
-        builder.tensor(&value.name, value.dtype, &value.shape, role)
-    };
-    let tensors = node.inputs.iter().map(|id| id.map(&mut input)).collect();
-    let outputs = define_node(&mut builder, graph, node, quantized, "", tensors)?;
+    let (builder, outputs) =
+        define_alone(graph, node, &|id| graph.value(id).quantization.clone(), quantized)?;
     for &tensor in &outputs {
         let bytes = elements(builder.program().shape(tensor)).and_then(|n| n.checked_mul(8));
         if bytes.is_none() {
@@ -148,4 +148,34 @@ pub(crate) fn output_types(
         }
     }
     Ok(outputs.into_iter().map(|t| (builder.dtype(t), builder.shape(t))).collect())
+}
+
+/// What a node would compute if its inputs were quantized as `inputs` says, and its outputs as `outputs` says.
+pub(crate) fn quantized_program(
+    graph: &Graph,
+    node: &Node,
+    inputs: &dyn Fn(ValueId) -> Option<Quantization>,
+    outputs: &[Option<Quantized>],
+) -> Result<Program, Error> {
+    define_alone(graph, node, inputs, outputs).map(|(builder, _)| builder.finish())
+}
+
+/// A program of one node alone.
+fn define_alone(
+    graph: &Graph,
+    node: &Node,
+    quantization: &dyn Fn(ValueId) -> Option<Quantization>,
+    outputs: &[Option<Quantized>],
+) -> Result<(Builder, Vec<TensorId>), Error> {
+    let mut builder = Builder::new(&node.name);
+    let mut input = |id: ValueId| {
+        let value = graph.value(id);
+        // A quantized operator's weights bound its sums, and decide how it rounds.
+        let known = value.constant.clone().filter(|_| node.requantization.is_some());
+        let role = known.map_or(Role::Input, Role::Constant);
+        builder.tensor(&value.name, value.dtype, &value.shape, role)
+    };
+    let tensors = node.inputs.iter().map(|id| id.map(&mut input)).collect();
+    let outputs = define_node(&mut builder, node, quantization, outputs, "", tensors)?;
+    Ok((builder, outputs))
 }

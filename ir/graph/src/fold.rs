@@ -8,6 +8,7 @@ use nablac_index::{Array, run};
 
 use crate::define::define;
 use crate::graph::{Graph, Node, ValueId};
+use crate::operator::Operator;
 use crate::rewrite::{has_resolved_branch, remove_unread, resolve_branches};
 
 /// The most points of loop boxes that folding one node may visit.
@@ -21,7 +22,9 @@ pub fn fold_constants(mut graph: Graph) -> Graph {
         }
         let node = &graph.nodes[position];
         let known = node.inputs.iter().flatten().all(|id| graph.value(*id).constant.is_some());
-        if let Some(&first) = node.outputs.first().filter(|_| known) {
+        // Integers are half of what there is to keep: those that stand for reals stay so until it is known what reads them.
+        let dequantizes = matches!(node.operator, Operator::Dequantize(_));
+        if let Some(&first) = node.outputs.first().filter(|_| known && !dequantizes) {
             constant_of(&mut graph, first);
         }
     }

@@ -31,5 +31,5 @@ pub use operator::Operator;
 pub use parse::{parse, parse_graph, parse_with};
 pub use print::KEYWORDS;
 pub use quantization::{Quantization, Requantization};
-pub use rewrite::{fold_batch_normalization, remove_unread, resolve_branches};
+pub use rewrite::{fold_batch_normalization, fuse_quantization, remove_unread, resolve_branches};
 pub use verify::verify;

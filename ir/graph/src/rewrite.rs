@@ -5,8 +5,10 @@ use crate::operator::Operator;
 use crate::ops::Identity;
 
 mod fold_batch_normalization;
+mod fuse_quantization;
 
 pub use fold_batch_normalization::fold_batch_normalization;
+pub use fuse_quantization::fuse_quantization;
 
 /// Removes nodes whose values nobody reads or are known, then values that no node names. The values that are left are
 /// numbered in the order of the text: inputs, constants, then what the nodes write.

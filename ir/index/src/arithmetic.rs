@@ -236,6 +236,7 @@ pub fn cast(a: Value, from: DType, to: DType) -> Value {
 /// The integer part of `x`, moved to the nearest value that `dtype` can hold.
 fn saturate(x: f64, dtype: DType) -> i64 {
     match dtype {
+        DType::I4 => (x as i8 as i64).clamp(-8, 7),
         DType::I8 => x as i8 as i64,
         DType::U8 => x as u8 as i64,
         DType::I16 => x as i16 as i64,

@@ -36,6 +36,7 @@ pub enum Kind {
 
 dtypes! {
     Bool "bool" 1 Bool;
+    I4   "i4"   1 Signed;
     I8   "i8"   1 Signed;
     U8   "u8"   1 Unsigned;
     I16  "i16"  2 Signed;
@@ -49,6 +50,12 @@ dtypes! {
 }
 
 impl DType {
+    /// Whether a constant of this type is stored with two elements to a byte. Its elements are only read and cast; an `Array` holds
+    /// each in a byte of its own.
+    pub fn is_packed(self) -> bool {
+        self == DType::I4
+    }
+
     /// The type with this name, if there is one.
     pub fn from_name(name: &str) -> Option<DType> {
         DType::ALL.iter().copied().find(|t| t.name() == name)
@@ -137,6 +144,7 @@ impl Value {
 pub fn wrap(dtype: DType, x: i64) -> i64 {
     match dtype {
         DType::Bool => (x != 0) as i64,
+        DType::I4 => x << 60 >> 60,
         DType::I8 => x as i8 as i64,
         DType::U8 => x as u8 as i64,
         DType::I16 => x as i16 as i64,

@@ -188,6 +188,7 @@ impl Reduce {
 /// The smallest value of an integer or boolean type, as `Value::Int` holds it.
 pub fn smallest(dtype: DType) -> i64 {
     match dtype {
+        DType::I4 => -8,
         DType::I8 => i8::MIN as i64,
         DType::I16 => i16::MIN as i64,
         DType::I32 => i32::MIN as i64,
@@ -200,6 +201,7 @@ pub fn smallest(dtype: DType) -> i64 {
 pub fn largest(dtype: DType) -> i64 {
     match dtype {
         DType::Bool => 1,
+        DType::I4 => 7,
         DType::I8 => i8::MAX as i64,
         DType::U8 => u8::MAX as i64,
         DType::I16 => i16::MAX as i64,
@@ -299,6 +301,20 @@ fn visit_steps<'a>(
             Step::Branch(branch) => {
                 visit_steps(&branch.then, counters, f);
                 visit_steps(&branch.otherwise, counters, f);
+            }
+        }
+    }
+}
+
+/// Calls `f` with each statement of `steps`, to change it in place.
+pub fn for_each_statement_mut(steps: &mut [Step], f: &mut dyn FnMut(&mut Statement)) {
+    for step in steps {
+        match step {
+            Step::Statement(statement) => f(statement),
+            Step::Repeat(repeat) => for_each_statement_mut(&mut repeat.body, f),
+            Step::Branch(branch) => {
+                for_each_statement_mut(&mut branch.then, f);
+                for_each_statement_mut(&mut branch.otherwise, f);
             }
         }
     }

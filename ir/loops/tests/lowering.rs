@@ -15,7 +15,10 @@ const PROGRAMS: u64 = 3000;
 fn lowering_and_planning_keep_values() {
     for seed in 0..PROGRAMS {
         let (source, inputs) = random::program(seed);
-        let capacity = Capacity { float_registers: [4, 16, 32][seed as usize % 3] };
+        let capacity = Capacity {
+            float_registers: [4, 16, 32][seed as usize % 3],
+            general_registers: [8, 14][seed as usize % 2],
+        };
         let expected = nablac_index::run(&source, &inputs).unwrap();
         let program = if seed % 2 == 0 { source.clone() } else { assign_layouts(simplify(source.clone())) };
         let lowered = lower(&program, capacity);
@@ -42,7 +45,7 @@ fn loops_over_nothing_are_not_run_to_plan_memory() {
             "program p {{ input x: f32[{n}, {m}] output y: f32[{n}, {m}] y[i, j] = x[i, j] * 2.0 for i:{n} j:{m} }}"
         );
         let program = nablac_index::parse(&text).unwrap();
-        let nests = plan(lower(&program, Capacity { float_registers: 16 }));
+        let nests = plan(lower(&program, Capacity { float_registers: 16, general_registers: 14 }));
         assert_eq!(verify(&nests), Ok(()));
     }
 }

@@ -7,10 +7,12 @@ use std::path::Path;
 /// The machines that come with the compiler, by name. A new one is a file in `data/` and a row here.
 const BUILT_IN: &[(&str, &str)] = &[
     ("host", include_str!("../data/host.toml")),
+    ("cortex-m0plus", include_str!("../data/cortex-m0plus.toml")),
     ("cortex-m3", include_str!("../data/cortex-m3.toml")),
     ("cortex-m4", include_str!("../data/cortex-m4.toml")),
     ("cortex-m7", include_str!("../data/cortex-m7.toml")),
     ("cortex-m33", include_str!("../data/cortex-m33.toml")),
+    ("cortex-m55", include_str!("../data/cortex-m55.toml")),
 ];
 
 /// A target: a processor with its memories, and the tools to build and run code for it.
@@ -31,11 +33,17 @@ pub struct Machine {
     pub simd_bits: u32,
     /// How many registers generated code may use.
     pub registers: Registers,
+    /// Whether a load or a store may have any address. Where it may not, one that is not aligned must fail when it is emulated too.
+    #[serde(default = "most_have_it")]
+    pub unaligned_access: bool,
+    /// Which instructions a program may have; nothing if all that the processor it runs on knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instruction_set: Option<InstructionSet>,
     /// The memories, in the order in which they are to be filled; empty if they need no planning.
     pub memories: Vec<Memory>,
     /// The C compiler.
     pub compiler: Compiler,
-    /// The tool that lists a program's instructions, where cycles are to be estimated.
+    /// The tool that lists a program's instructions, where they are to be checked or their cycles estimated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disassembler: Option<Tool>,
     /// How to run a program; nothing if this computer runs it.
@@ -66,8 +74,18 @@ pub enum FloatUnit {
 pub struct Registers {
     /// Integer and address registers.
     pub general: u32,
-    /// Floating-point or vector registers, counted in 32-bit lanes on a scalar unit and in vectors otherwise.
+    /// Registers that hold one `f32` each, be they whole vector registers or parts of them.
     pub float: u32,
+}
+
+/// What a processor has of the Thumb instructions, by the assembler's names without suffix.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InstructionSet {
+    /// The 16-bit ones that it lacks: it has all others.
+    pub narrow_except: Vec<String>,
+    /// The 32-bit ones that it has: it lacks all others.
+    pub wide_only: Vec<String>,
 }
 
 /// One memory of a machine.
@@ -217,8 +235,12 @@ impl Machine {
         {
             return Some(format!("there is an emulator, but no memory holds {role:?}").to_lowercase());
         }
-        if self.timing_table.is_some() && self.disassembler.is_none() {
-            return Some("there is a `timing_table`, but no `disassembler` to apply it with".to_owned());
+        let to_apply = [
+            ("a `timing_table`", self.timing_table.is_some()),
+            ("an `instruction_set`", self.instruction_set.is_some()),
+        ];
+        if let (None, Some((what, _))) = (&self.disassembler, to_apply.iter().find(|(_, given)| *given)) {
+            return Some(format!("there is {what}, but no `disassembler` to apply it with"));
         }
         None
     }
@@ -232,6 +254,10 @@ impl Memory {
     fn overlaps(&self, other: &Memory) -> bool {
         self.name == other.name || (self.base < other.base + other.size && other.base < self.base + self.size)
     }
+}
+
+fn most_have_it() -> bool {
+    true
 }
 
 /// Built-in names that look like `name`, the most similar first; all of them if none does.

@@ -30,6 +30,16 @@ fn the_cortex_m4_is_what_its_manual_says() {
 }
 
 #[test]
+fn the_cortex_m0plus_lacks_what_its_manual_says() {
+    let machine = Machine::load("cortex-m0plus").unwrap();
+    assert_eq!((machine.float_unit, machine.simd_bits, machine.registers.float), (FloatUnit::None, 0, 0));
+    assert!(!machine.unaligned_access && machine.instruction_set.is_some());
+    for other in Machine::all().unwrap().iter().filter(|other| other.name != machine.name) {
+        assert!(other.unaligned_access && other.instruction_set.is_none(), "{}", other.name);
+    }
+}
+
+#[test]
 fn a_mistyped_name_is_answered_with_near_ones() {
     let Err(Error::Unknown { near, .. }) = Machine::load("cortexm4") else { panic!("loaded") };
     assert_eq!(near[0], "cortex-m4");
@@ -49,13 +59,20 @@ fn a_user_may_describe_a_machine_in_a_file() {
 
 #[test]
 fn a_wrong_file_is_a_named_error() {
-    let good = std::fs::read_to_string("data/cortex-m4.toml").unwrap();
+    let [good, small] =
+        ["data/cortex-m4.toml", "data/cortex-m0plus.toml"].map(|path| std::fs::read_to_string(path).unwrap());
+    let without_disassembler = |text: &str| {
+        let (before, rest) = text.split_once("[disassembler]").unwrap();
+        format!("{before}{}", &rest[rest.find("[emulator]").unwrap()..])
+    };
     let rows = [
         (good.replace("word_bits ", "word_bitz "), "unknown field `word_bitz`"),
         (good.replace("\"4 MiB\"", "\"4 MB\""), "`4 MB` is no size"),
         (good.replace("\"stack\"", "\"data\""), "no memory holds stack"),
         (good.replace("0x2000_0000", "0x0010_0000"), "memories `flash` and `ram` overlap"),
         (good.replace("= 32\nfloat", "= 12\nfloat"), "`word_bits` is 12"),
+        (without_disassembler(&good), "there is a `timing_table`, but no `disassembler`"),
+        (without_disassembler(&small), "there is an `instruction_set`, but no `disassembler`"),
         ("= =".to_owned(), "malformed"),
     ];
     for (text, expected) in rows {

@@ -15,6 +15,11 @@ void nablac_print(const char *text);
 
 extern uint32_t nablac_stack_bytes;                                /* of the last measured call; 0 if not measured */
 #define NABLAC_STACK_OVERFLOW UINT32_MAX                           /* what it is if the call took all there was */
-#define NABLAC_STACK_OVERFLOW_STATUS 126                           /* how the driver then ends */
+
+/* How the program ends, other than by the driver's 0 and 1. */
+#define NABLAC_STACK_OVERFLOW_STATUS 126
+#define NABLAC_FAULT_STATUS 125
+#define NABLAC_UNALIGNED_STATUS 124                                /* a fault because of an unaligned access */
+#define NABLAC_UNALIGNED_PASSES_STATUS 123                         /* such an access passes, and should not */
 
 #endif

@@ -12,9 +12,11 @@ enum {
 };
 enum { READ_BINARY = 1, WRITE_BINARY = 5 };        /* the modes of fopen, by position: "rb" and "wb" */
 #define APPLICATION_EXIT 0x20026u                  /* the reason for which SYS_EXIT_EXTENDED takes a status */
-#define FAULT_STATUS 125u                          /* no status of the driver */
 
+#define CONFIGURATION_CONTROL (*(volatile uint32_t *)0xE000ED14u)
+#define TRAP_UNALIGNED (1u << 3)
 #define CONFIGURABLE_FAULT_STATUS (*(volatile uint32_t *)0xE000ED28u)
+#define UNALIGNED_FAULT (1u << 24)
 #define HARD_FAULT_STATUS (*(volatile uint32_t *)0xE000ED2Cu)
 #define COPROCESSOR_ACCESS (*(volatile uint32_t *)0xE000ED88u)
 #define FLOAT_UNIT_ACCESS (0xFu << 20)
@@ -23,6 +25,7 @@ extern uint32_t nablac_stack_top[];
 int main(void);
 void nablac_reset(void);
 void nablac_fault(void);
+void nablac_fault_at(uint32_t *stacked);
 
 static int32_t semihosting(uint32_t operation, const void *argument)
 {
@@ -90,21 +93,56 @@ static void print_hexadecimal(uint32_t value)
     nablac_print(text);
 }
 
-void nablac_fault(void)
+enum { STACKED_PC = 6 };
+
+#ifdef NABLAC_TRAP_UNALIGNED
+static volatile uint32_t is_expected;              /* whether an unaligned access is being tried */
+
+/* The processor knows unaligned accesses and the machine that it stands for does not: they are to fail. Whether they do is
+ * tried, since an emulator may take the setting and ignore it. */
+static void trap_unaligned(void)
 {
+    static const uint32_t words[2];
+    uint32_t value = word(words) + 1u;
+    CONFIGURATION_CONTROL |= TRAP_UNALIGNED;
+    is_expected = 1;
+    __asm__ volatile("dsb\n\tisb\n\tldr %0, [%0]" : "+l"(value) : : "memory");
+    if (is_expected != 0u) {
+        leave(NABLAC_UNALIGNED_PASSES_STATUS);
+    }
+}
+#endif
+
+void nablac_fault_at(uint32_t *stacked)
+{
+    const uint32_t status = CONFIGURABLE_FAULT_STATUS;
+#ifdef NABLAC_TRAP_UNALIGNED
+    if (is_expected != 0u) {
+        is_expected = 0;
+        CONFIGURABLE_FAULT_STATUS = status;        /* writing ones clears them */
+        HARD_FAULT_STATUS = HARD_FAULT_STATUS;
+        stacked[STACKED_PC] += 2u;                 /* behind the load, which has 16 bits */
+        return;
+    }
+#endif
     nablac_print("processor fault: CFSR ");
-    print_hexadecimal(CONFIGURABLE_FAULT_STATUS);
+    print_hexadecimal(status);
     nablac_print(", HFSR ");
     print_hexadecimal(HARD_FAULT_STATUS);
+    nablac_print(", PC ");
+    print_hexadecimal(stacked[STACKED_PC]);
     nablac_print("\n");
-    leave(FAULT_STATUS);
+    leave((status & UNALIGNED_FAULT) != 0u ? NABLAC_UNALIGNED_STATUS : NABLAC_FAULT_STATUS);
 }
 
 void nablac_reset(void)
 {
 #if defined(__ARM_FP)
-    COPROCESSOR_ACCESS |= FLOAT_UNIT_ACCESS;
+    COPROCESSOR_ACCESS |= FLOAT_UNIT_ACCESS;       /* scalars and vectors alike */
     __asm__ volatile("dsb\n\tisb" ::: "memory");
+#endif
+#ifdef NABLAC_TRAP_UNALIGNED
+    trap_unaligned();
 #endif
     /* The emulator loads initialized variables in place and starts with all memory zero: nothing to copy or to clear. */
     leave((uint32_t)main());

@@ -2,28 +2,9 @@
 //! states, misaligned accesses and contention are not modelled; an instruction that its IT block skips counts as executed.
 
 use crate::counts::{Count, Counts};
+use crate::disassembly::Instruction;
 use nablac_machine::TimingTable;
 use std::collections::BTreeMap;
-
-/// One line of a disassembly.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Instruction {
-    pub address: u64,
-    pub mnemonic: String,
-    pub operands: String,
-}
-
-/// The instructions in what `objdump -d --no-show-raw-insn` prints.
-pub(crate) fn parse_disassembly(text: &str) -> Vec<Instruction> {
-    let parse = |line: &str| {
-        let mut fields = line.split('\t');
-        let address = u64::from_str_radix(fields.next()?.trim().strip_suffix(':')?, 16).ok()?;
-        let mnemonic = fields.next()?.trim().to_owned();
-        let operands = fields.next().unwrap_or_default().split([';', '@']).next().unwrap_or_default();
-        Some(Instruction { address, mnemonic, operands: operands.trim().to_owned() })
-    };
-    text.lines().filter_map(parse).collect()
-}
 
 /// The cycles spent at each address: `[low, typical, high]`.
 pub(crate) fn estimate(
@@ -107,16 +88,18 @@ fn words_of_item(item: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Counts, estimate, parse_disassembly, words};
+    use super::{Counts, estimate, words};
+    use crate::disassembly::parse;
     use nablac_machine::TimingTable;
 
-    const LISTING: &str = "\n00000010 <f>:\n  10:\tldr\tr3, [pc, #8]\t; (1c <f+0xc>)\n  12:\tldr\tr1, [r3, #0]\n  \
-        14:\tldrb.w\tr2, [r0, r5]\n  18:\tstr\tr2, [r0, r1]\n  1a:\tbne.n\t10 <f>\n  1c:\t.word\t0x20\n";
+    const LISTING: &str = "\n00000010 <f>:\n  10:\t4b02      \tldr\tr3, [pc, #8]\t; (1c <f+0xc>)\n  \
+        12:\t6819      \tldr\tr1, [r3, #0]\n  14:\tf810 2005 \tldrb.w\tr2, [r0, r5]\n  \
+        18:\t5042      \tstr\tr2, [r0, r1]\n  1a:\td1f9      \tbne.n\t10 <f>\n  1c:\t00000020 \t.word\t0x20\n";
 
     #[test]
     fn each_rule_of_the_table_applies() {
         let table = TimingTable::load("cortex-m4").unwrap();
-        let code = parse_disassembly(LISTING);
+        let code = parse(LISTING);
         assert_eq!((code[0].operands.as_str(), code[4].mnemonic.as_str()), ("r3, [pc, #8]", "bne.n"));
         let text =
             "call 50\nat 0x10 10 10 0\nat 0x12 10 0 0\nat 0x14 10 0 0\nat 0x18 10 0 0\nat 0x1a 10 0 9\n";

@@ -3,6 +3,7 @@
 use crate::Error;
 use crate::build::compiler_command;
 use crate::command::Tool;
+use crate::disassembly;
 use nablac_machine::{Compiler, Machine};
 use serde::Serialize;
 use std::path::Path;
@@ -44,7 +45,7 @@ fn tools_of(machine: &Machine) -> Vec<ToolStatus> {
         tools.push(library_status(machine, &compiler, package));
     }
     if let Some(tool) = &machine.disassembler {
-        tools.push(status(machine, &tool.command, &tool.package, "to estimate cycles"));
+        tools.push(status(machine, &tool.command, &tool.package, disassembly::PURPOSE));
     }
     if let Some(tool) = &machine.emulator {
         tools.push(status(machine, &tool.command, &tool.package, "to emulate the target"));

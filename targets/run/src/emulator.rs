@@ -2,13 +2,14 @@
 //! in one start of the emulator.
 
 use crate::build::{Build, PROGRAM};
-use crate::command::{Tool, describe, read, write};
+use crate::command::{Ended, Tool, describe, read, write};
 use crate::counts::Counts;
+use crate::disassembly::{self, Instruction};
 use crate::exchange::Report;
 use crate::image::Program;
 use crate::{
     Artifact, Error, FunctionCost, Measure, Measurement, Options, Run, Sample, artifact, cycles, doctor,
-    exchange, plugin,
+    exchange, instruction_set, plugin,
 };
 use nablac_machine::{Emulator, Machine, Role};
 use std::collections::BTreeMap;
@@ -25,8 +26,10 @@ const MEMORIES: &str = "nablac_memories.ld";
 /// More than any network that runs on a microcontroller takes: reaching the end of it is an error, not a figure.
 const STACK_BYTES: u64 = 64 << 10;
 
-/// How the driver ends when the stack was not enough; `nablac_harness.h` has the same.
+/// How the program ends when it cannot go on; `nablac_harness.h` has the same.
 const STACK_OVERFLOW_STATUS: i32 = 126;
+const UNALIGNED_STATUS: i32 = 124;
+const UNALIGNED_PASSES_STATUS: i32 = 123;
 
 /// A microcontroller under emulation.
 #[derive(Debug, Clone, Copy)]
@@ -57,11 +60,13 @@ impl Measure for Emulated<'_> {
         let work = build.folder().to_owned();
         self.build(&mut build, artifact)?;
         let program = Program::read(&read(&work.join(PROGRAM))?, PROGRAM)?;
+        let instructions = self.instructions(&work, options)?;
+        instruction_set::check(self.machine, &program, &instructions)?;
         exchange::write_samples(&work, samples, 0)?;
         self.run(&work, &program, artifact, options)?;
         let report = exchange::read_report(&work, artifact)?;
         let counts = Counts::parse(&String::from_utf8_lossy(&read(&work.join(plugin::COUNTS))?))?;
-        let cycles = self.estimate(&work, &counts, options)?;
+        let cycles = self.estimate(&instructions, &counts)?;
         let measurement = measurement(artifact, &program, &report, &counts, cycles.as_ref());
         let outputs = exchange::read_outputs(&work, artifact, samples.len())?;
         Ok(Run { outputs, measurement })
@@ -73,6 +78,9 @@ impl Emulated<'_> {
         build.library(artifact)?;
         let mut flags = Build::freestanding();
         flags.extend(["-DNABLAC_EMULATED".to_owned(), format!("-DNABLAC_RUN={}_run", artifact.name)]);
+        if !self.machine.unaligned_access {
+            flags.push("-DNABLAC_TRAP_UNALIGNED".to_owned());
+        }
         build.harness(artifact, FILES, &flags)?;
         write(&build.folder().join(SECTIONS.0), SECTIONS.1.as_bytes())?;
         write(&build.folder().join(MEMORIES), self.linker_memories().as_bytes())?;
@@ -128,45 +136,62 @@ impl Emulated<'_> {
         arguments.extend(["-semihosting-config", "enable=on,target=native"].map(str::to_owned));
         arguments.extend(plugin::install(&version, work, entry, exit)?);
         let ended = tool.run(&arguments, work, "run.log", options.timeout)?;
+        self.verdict(ended, &version, program)
+    }
+
+    /// What the way in which the program ended means.
+    fn verdict(&self, ended: Ended, emulator: &str, program: &Program) -> Result<(), Error> {
         let overflow = Error::StackOverflow { bytes: STACK_BYTES };
+        let machine = self.machine.name.clone();
         match ended.status.code() {
             Some(0) => Ok(()),
             Some(STACK_OVERFLOW_STATUS) => Err(overflow),
+            Some(UNALIGNED_STATUS) => {
+                let address = word_after(&ended.output, "PC 0x").unwrap_or_default();
+                let function = program.function_at(address).map_or("(no symbol)", |function| &function.name);
+                Err(Error::UnalignedAccess { machine, function: function.to_owned(), address })
+            }
+            Some(UNALIGNED_PASSES_STATUS) => {
+                let reason = format!("it lets unaligned accesses pass, and `{machine}` does not");
+                Err(Error::UnsupportedEmulator { emulator: emulator.to_owned(), reason })
+            }
             _ if is_below(&ended.output, program.address("nablac_stack_limit")?) => Err(overflow),
-            _ => Err(plugin::refusal(&version, &ended.output).unwrap_or_else(|| Error::Program {
-                machine: self.machine.name.clone(),
+            _ => Err(plugin::refusal(emulator, &ended.output).unwrap_or_else(|| Error::Program {
+                machine,
                 status: describe(ended.status),
                 output: ended.output,
             })),
         }
     }
 
+    /// The program's instructions, if there is anything to do with them.
+    fn instructions(&self, work: &Path, options: &Options) -> Result<Vec<Instruction>, Error> {
+        let wanted = self.machine.instruction_set.is_some() || self.machine.timing_table.is_some();
+        match &self.machine.disassembler {
+            Some(tool) if wanted => disassembly::disassemble(tool, work, PROGRAM, options.timeout),
+            _ => Ok(Vec::new()),
+        }
+    }
+
     fn estimate(
         &self,
-        work: &Path,
+        instructions: &[Instruction],
         counts: &Counts,
-        options: &Options,
     ) -> Result<Option<BTreeMap<u64, [u64; 3]>>, Error> {
-        let (Some(table), Some(disassembler)) = (self.machine.timings()?, &self.machine.disassembler) else {
-            return Ok(None);
-        };
-        let tool = Tool {
-            command: &disassembler.command,
-            package: &disassembler.package,
-            purpose: "to estimate cycles",
-        };
-        let arguments = ["-d", "--no-show-raw-insn", PROGRAM].map(str::to_owned);
-        let listing = tool.run(&arguments, work, "program.lst", options.timeout)?.success()?;
-        Ok(Some(cycles::estimate(&cycles::parse_disassembly(&listing), counts, &table)))
+        Ok(self.machine.timings()?.map(|table| cycles::estimate(instructions, counts, &table)))
     }
 }
 
 /// Whether the emulator gave up because a fault could not be taken, with the stack pointer below `limit`: where nothing is
 /// mapped there, an overflow ends like this.
 fn is_below(output: &str, limit: u64) -> bool {
-    let pointer = output.split("R13=").nth(1).and_then(|rest| rest.split_whitespace().next());
-    let pointer = pointer.and_then(|digits| u64::from_str_radix(digits, 16).ok());
-    output.contains("Lockup") && pointer.is_some_and(|pointer| pointer < limit)
+    output.contains("Lockup") && word_after(output, "R13=").is_some_and(|pointer| pointer < limit)
+}
+
+/// The hexadecimal number behind the first `label`.
+fn word_after(output: &str, label: &str) -> Option<u64> {
+    let digits = output.split(label).nth(1)?.split_whitespace().next()?;
+    u64::from_str_radix(digits, 16).ok()
 }
 
 fn measurement(

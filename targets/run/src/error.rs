@@ -15,8 +15,8 @@ pub enum Error {
         /// What it is for.
         purpose: &'static str,
     },
-    /// The emulator is there, but cannot count instructions for us.
-    #[error("cannot count instructions with {emulator}: {reason}")]
+    /// The emulator is there, but cannot measure what we need.
+    #[error("cannot measure with {emulator}: {reason}")]
     UnsupportedEmulator {
         /// The emulator's name and version.
         emulator: String,
@@ -67,6 +67,24 @@ pub enum Error {
         /// What it printed.
         output: String,
     },
+    /// The program has instructions that the processor which emulates the machine knows, and the machine does not.
+    #[error("the program has instructions that `{machine}` lacks: {}", listed(found))]
+    ForeignInstructions {
+        /// The machine.
+        machine: String,
+        /// The instructions, each with its function and address.
+        found: Vec<String>,
+    },
+    /// The program read or wrote at an address that the machine does not allow.
+    #[error("`{function}` makes an unaligned access at {address:#x}, which `{machine}` does not allow")]
+    UnalignedAccess {
+        /// Where it ran.
+        machine: String,
+        /// The function that does it.
+        function: String,
+        /// The address of the instruction.
+        address: u64,
+    },
     /// The program needed more stack than there is.
     #[error("the model used all {bytes} bytes of stack")]
     StackOverflow {
@@ -102,6 +120,14 @@ pub enum Error {
     /// The machine's own data are wrong.
     #[error(transparent)]
     Machine(#[from] nablac_machine::Error),
+}
+
+/// The first few, and how many more.
+fn listed(found: &[String]) -> String {
+    const SHOWN: usize = 5; // enough to see whether it is one place or a whole library
+    let more = found.len().saturating_sub(SHOWN);
+    let list = found[..found.len() - more].join(", ");
+    if more == 0 { list } else { format!("{list} and {more} more") }
 }
 
 impl Error {

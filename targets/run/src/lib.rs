@@ -9,6 +9,7 @@ mod build;
 mod command;
 mod counts;
 mod cycles;
+mod disassembly;
 mod doctor;
 mod driver;
 mod emulator;
@@ -16,6 +17,7 @@ mod error;
 mod exchange;
 mod host;
 mod image;
+mod instruction_set;
 mod plugin;
 
 pub use doctor::{ToolStatus, doctor};

@@ -32,16 +32,15 @@ impl<'r, 's> Reader<'r, 's> {
         inputs: Vec<Option<ValueId>>,
         quantized: Vec<Option<Quantized>>,
     ) -> Result<Reader<'r, 's>, Error> {
-        let computed = |id: &&ValueId| scope.graph.value(**id).constant.is_none();
-        let quantized_input =
-            inputs.iter().flatten().filter(computed).any(|id| scope.graph.quantized(*id).is_some());
-        let all_constant = !inputs.iter().flatten().any(|id| computed(&id));
-        let quantized_node = quantized_input || quantized.iter().any(Option::is_some) && !all_constant;
-        let requantization = quantized_node.then_some(match node.framework {
-            Framework::Tflite => Requantization::Double,
-            _ => Requantization::F32,
-        });
-        let requantization = requantization.map(|own| scope.options.requantization.unwrap_or(own));
+        // In TFLite scales belong to tensors, and an operator that reads quantized ones computes with them. ONNX's operators compute
+        // on integers as such: scales are operands of those that know them.
+        let scaled = |id: &ValueId| {
+            let computed = scope.graph.value(*id).constant.is_none();
+            node.framework == Framework::Tflite && computed && scope.graph.quantized(*id).is_some()
+        };
+        let is_quantized = inputs.iter().flatten().any(scaled) || quantized.iter().any(Option::is_some);
+        let requantization =
+            is_quantized.then(|| scope.options.requantization.unwrap_or(Requantization::Double));
         Ok(Reader { scope, model, node, inputs, quantized, requantization })
     }
 
@@ -68,8 +67,10 @@ impl<'r, 's> Reader<'r, 's> {
     /// The real numbers of a value: a quantized one is dequantized by a node of its own.
     pub fn real(&mut self, value: ValueId) -> Result<ValueId, Error> {
         match self.quantized(value) {
-            Some(quantized) => dequantize(self, value, &quantized.quantization),
-            None => Ok(value),
+            Some(quantized) if self.framework() == Framework::Tflite => {
+                dequantize(self, value, &quantized.quantization)
+            }
+            _ => Ok(value),
         }
     }
 

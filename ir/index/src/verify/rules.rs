@@ -119,7 +119,13 @@ impl Rules<'_> {
                 })?;
                 Ok(then)
             }
-            Expr::Cast(dtype, a) => self.expression(a).map(|_| *dtype),
+            Expr::Cast(dtype, a) => {
+                self.expression(a)?;
+                self.require(!dtype.is_packed(), || {
+                    format!("a cast to {dtype}, which constants alone have")
+                })?;
+                Ok(*dtype)
+            }
             Expr::MultiplyAdd(abc) => {
                 let [a, b, c] = [0, 1, 2].map(|i| self.expression(&abc[i]));
                 let (a, b, c) = (a?, b?, c?);
@@ -140,6 +146,7 @@ impl Rules<'_> {
 
     fn unary(&self, operation: Unary, a: DType) -> Result<DType, Error> {
         let fits = match operation {
+            _ if a.is_packed() => false,
             Unary::Neg | Unary::Abs => a != DType::Bool,
             Unary::Not => !a.is_float(),
             _ => a.is_float(),
@@ -150,7 +157,7 @@ impl Rules<'_> {
 
     fn binary(&self, operation: Binary, a: DType, b: DType) -> Result<DType, Error> {
         let fits = match operation {
-            _ if a != b => false,
+            _ if a != b || a.is_packed() => false,
             Binary::And | Binary::Or | Binary::Xor => !a.is_float(),
             Binary::Shl | Binary::Shr => a.is_integer(),
             Binary::ShrRound | Binary::MulHigh => matches!(a, DType::I16 | DType::I32),

@@ -4,41 +4,46 @@
 //! (`0 * w` to a sum, `-inf` to a maximum). There, the loop that moves the read is cut to the part that is inside:
 //! `0 <= d*u + rest < extent` is `u >= ceil(-rest / d)` and `u < ceil((extent - rest) / d)`.
 
-use nablac_index::{Access, Binary, Expr, Index, LoopId, Reduce, Unary, Value};
+use nablac_index::{Access, Binary, DType, Expr, Index, LoopId, Program, Reduce, Unary, Value, arithmetic};
 
 /// Whether `body` is the identity of `reduce` wherever `access` is outside of its tensor.
-pub(super) fn vanishes_outside(reduce: Reduce, body: &Expr, access: &Access) -> bool {
+pub(super) fn vanishes_outside(program: &Program, reduce: Reduce, body: &Expr, access: &Access) -> bool {
     let Some(outside) = access.outside else { return false };
+    let dtype = program.dtype(access.tensor);
     match reduce {
-        Reduce::Sum => is_zero(outside) && vanishes(body, access),
+        Reduce::Sum => is_zero(value_outside(program, body, access, outside)),
         Reduce::Max | Reduce::Min | Reduce::Product => {
-            let Expr::Read(only) = body else { return false };
-            let extreme = match (reduce, outside) {
-                (Reduce::Max, Value::F32(x)) => x == f32::NEG_INFINITY,
-                (Reduce::Max, Value::F64(x)) => x == f64::NEG_INFINITY,
-                (Reduce::Min, Value::F32(x)) => x == f32::INFINITY,
-                (Reduce::Min, Value::F64(x)) => x == f64::INFINITY,
-                (Reduce::Product, x) => x.as_f64() == 1.0,
-                _ => false,
-            };
-            extreme && only == access
+            matches!(body, Expr::Read(only) if only == access) && reduce.identity(dtype) == Some(outside)
         }
         _ => false,
     }
 }
 
-fn is_zero(value: Value) -> bool {
-    value.as_f64() == 0.0
+/// The value of an expression where `access` gives `outside`, if nothing else decides it.
+fn value_outside(
+    program: &Program,
+    expression: &Expr,
+    access: &Access,
+    outside: Value,
+) -> Option<(DType, Value)> {
+    let value = |e: &Expr| value_outside(program, e, access, outside);
+    match expression {
+        Expr::Literal(dtype, value) => Some((*dtype, *value)),
+        Expr::Read(own) => (own == access).then(|| (program.dtype(own.tensor), outside)),
+        Expr::Cast(to, a) => value(a).map(|(from, x)| (*to, arithmetic::cast(x, from, *to))),
+        Expr::Unary(Unary::Neg, a) => value(a).map(|(t, x)| (t, arithmetic::unary(Unary::Neg, t, x))),
+        // Weights are finite: nothing times one is nothing.
+        Expr::Binary(Binary::Mul, a, b) => [value(a), value(b)].into_iter().find(|x| is_zero(*x)).flatten(),
+        Expr::Binary(operation @ (Binary::Add | Binary::Sub), a, b) => {
+            let ((dtype, x), (_, y)) = (value(a)?, value(b)?);
+            Some((dtype, arithmetic::binary(*operation, dtype, x, y)))
+        }
+        _ => None,
+    }
 }
 
-/// Whether an expression is a product with the access as a factor.
-fn vanishes(expression: &Expr, access: &Access) -> bool {
-    match expression {
-        Expr::Read(own) => own == access,
-        Expr::Binary(Binary::Mul, a, b) => vanishes(a, access) || vanishes(b, access),
-        Expr::Unary(Unary::Neg, a) | Expr::Cast(_, a) => vanishes(a, access),
-        _ => false,
-    }
+fn is_zero(value: Option<(DType, Value)>) -> bool {
+    value.is_some_and(|(_, value)| value.as_f64() == 0.0)
 }
 
 /// The bounds within which `index`, moved by `variable` with a positive factor, stays in `0..extent`; `None` where it does not

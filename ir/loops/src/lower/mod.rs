@@ -13,6 +13,7 @@ mod edges;
 mod group;
 mod nest;
 mod order;
+mod pack;
 mod reduction;
 mod schedule;
 
@@ -23,11 +24,13 @@ use group::Item;
 pub struct Capacity {
     /// Floating-point registers of the width of the values.
     pub float_registers: usize,
+    /// Registers for integers, which addresses and counters share.
+    pub general_registers: usize,
 }
 
 /// The loop nests that compute a program. Buffers have no place in the arena yet: that is `plan`'s.
 pub fn lower(program: &IndexProgram, capacity: Capacity) -> Program {
-    let program = order::order_constants(program.clone(), capacity);
+    let program = pack::pack_constants(order::order_constants(program.clone(), capacity));
     let buffers = program.tensors.iter().map(|tensor| Buffer {
         name: tensor.name.clone(),
         dtype: tensor.dtype,

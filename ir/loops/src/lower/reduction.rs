@@ -219,7 +219,7 @@ impl<'a> Nest<'_, 'a> {
         let (mut lower, mut upper) =
             (vec![Index::constant(0)], vec![Index::constant(law.loops[l].extent as i64)]);
         for access in law.accesses() {
-            if !edges::vanishes_outside(law.reduce, &law.body, access) {
+            if !edges::vanishes_outside(self.lowering.program, law.reduce, &law.body, access) {
                 continue;
             }
             for (d, (index, &extent)) in

@@ -25,6 +25,9 @@ const UNROLLED_POINTS: usize = 64;
 /// Registers that a tile leaves free for addresses' and constants' sake.
 const SPARE_REGISTERS: usize = 3;
 
+/// General registers that hold something else than values: two addresses and a counter.
+const BUSY_REGISTERS: usize = 3;
+
 /// The loops of a map, or of a statement that combines in memory: in the order of the output's dimensions, the rest inside.
 pub(super) fn plain_order(statement: &Statement, depth: usize) -> Vec<usize> {
     let mut order = space_order(statement, depth);
@@ -68,7 +71,10 @@ pub(super) fn choose(
     let counts = TileCost {
         extents: candidates.iter().map(|&l| tileable(l)).collect(),
         uses: accesses.iter().map(|a| candidates.iter().map(|&l| uses(a, l)).collect()).collect(),
-        registers: capacity.float_registers.saturating_sub(SPARE_REGISTERS).max(4),
+        registers: match program.dtype(statement.out).is_float() {
+            true => capacity.float_registers.saturating_sub(SPARE_REGISTERS).max(4),
+            false => capacity.general_registers.saturating_sub(BUSY_REGISTERS).max(4),
+        },
     };
     let tiles = counts.best();
     let tile = |l: usize| candidates.iter().position(|&c| c == l).map_or(1, |p| tiles[p]);

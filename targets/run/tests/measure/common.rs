@@ -5,7 +5,8 @@ use nablac_run::{Artifact, Error, Options, Run, Sample, doctor, execute};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub const EMULATED: &[&str] = &["cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33"];
+pub const EMULATED: &[&str] =
+    &["cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"];
 
 /// Two dense layers and a softmax.
 pub fn tiny() -> Artifact {

@@ -5,3 +5,4 @@ mod calibration;
 mod common;
 mod failures;
 mod networks;
+mod processors;

@@ -26,8 +26,13 @@ impl RealLaw {
             (*real, meaning)
         };
         let mut meanings: Meanings = self.inputs.iter().map(meaning).collect();
-        if requantization.is_fixed() {
-            self.require_fixed(definition, &meanings)?;
+        if let Some(only) = self.function_of_bytes(definition, &meanings) {
+            return self.write_table(definition, only, &meanings, requantization);
+        }
+        if requantization.is_fixed() && !self.is_sum(&meanings) {
+            return Err(definition.unsupported(
+                "its integer form is not supported: convert the model with this operator in float",
+            ));
         }
         let mut start: Option<&Statement> = None;
         for (position, statement) in self.statements.iter().enumerate() {
@@ -35,10 +40,6 @@ impl RealLaw {
             if statement.reduce == Reduce::Set && next.is_some_and(|next| Sum::of(next, &meanings).is_some())
             {
                 start = Some(statement);
-                continue;
-            }
-            if let Some(table) = self.write_table(definition, statement, &meanings, requantization)? {
-                meanings.insert(statement.out, Meaning::Plain(table));
                 continue;
             }
             let sum = Sum::of(statement, &meanings);
@@ -61,51 +62,70 @@ impl RealLaw {
         Ok(())
     }
 
-    /// In fixed point, a law is known to be a sum that is the output itself, or a function of one 8-bit element.
-    fn require_fixed(&self, definition: &Definition, meanings: &Meanings) -> Result<(), Error> {
-        let sums = self.statements.iter().any(|s| Sum::of(s, meanings).is_some())
-            && self.statements.iter().all(|s| self.outputs.contains(&s.out));
-        let table = matches!(&self.statements[..], [only] if narrow_element(only, meanings).is_some());
-        if sums || table {
-            return Ok(());
-        }
-        Err(definition
-            .unsupported("its integer form is not supported: convert the model with this operator in float"))
+    /// Whether the law is a sum that is the output itself.
+    fn is_sum(&self, meanings: &Meanings) -> bool {
+        self.statements.iter().any(|s| Sum::of(s, meanings).is_some_and(|sum| sum.is_integer()))
+            && self.statements.iter().all(|s| self.outputs.contains(&s.out))
     }
 
-    /// A quantized output that is a function of one 8-bit element, by a table; nothing for other statements.
+    /// The statement of a law that is a function of one 8-bit element, and of nothing else.
+    fn function_of_bytes(&self, definition: &Definition, meanings: &Meanings) -> Option<&Statement> {
+        let [only] = &self.statements[..] else { return None };
+        let mut positions = false;
+        only.body.visit(&mut |node| positions |= matches!(node, Expr::Index(_)));
+        let accesses = only.accesses();
+        let byte = |access: &&Access| match meanings.get(&access.tensor) {
+            Some(Meaning::Quantized(_, dtype, quantization)) => {
+                dtype.bytes() == 1 && quantization.uniform().is_some()
+            }
+            _ => self.number(access).is_some(),
+        };
+        let elements: Vec<&&Access> =
+            accesses.iter().filter(|access| self.number(access).is_none()).collect();
+        let one = !elements.is_empty()
+            && elements.windows(2).all(|pair| pair[0] == pair[1])
+            && elements.iter().all(|access| access.outside.is_none());
+        let output = self.outputs == [only.out] && definition.quantized_output(0).is_some();
+        (only.reduce == Reduce::Set && !positions && accesses.iter().all(byte) && one && output)
+            .then_some(only)
+    }
+
+    /// `table[k] = law(k)` for every value of a byte, which is known at compile time, and then `y[…] = table[x[…]]`.
     fn write_table(
         &self,
         definition: &mut Definition,
         statement: &Statement,
         meanings: &Meanings,
         requantization: Requantization,
-    ) -> Result<Option<TensorId>, Error> {
-        let place = self.outputs.iter().position(|&o| o == statement.out);
-        let output = place.and_then(|o| definition.quantized_output(o)).cloned();
-        let alone = self.statements.iter().filter(|other| other.out == statement.out).count() == 1;
-        let (Some(output), Some((access, own, dtype, input)), true) =
-            (output, narrow_element(statement, meanings), alone)
-        else {
-            return Ok(None);
+    ) -> Result<(), Error> {
+        let accesses = statement.accesses();
+        let element = accesses.iter().find(|access| self.number(access).is_none());
+        let (Some(access), Some(output)) = (element, definition.quantized_output(0).cloned()) else {
+            return Err(definition.unsupported("it reads nothing"));
+        };
+        let Some(Meaning::Quantized(own, dtype, quantization)) = meanings.get(&access.tensor) else {
+            return Err(definition.unsupported("its input is not quantized"));
         };
         let of = |q: &Quantization| uniform(q).map_err(|fault| definition.unsupported(fault));
-        let ((from, from_zero), (to, to_zero)) = (of(input)?, of(&output.quantization)?);
-        let table = table(definition, dtype, output.dtype, |x| {
+        let ((from, from_zero), (to, to_zero)) = (of(quantization)?, of(&output.quantization)?);
+        let table = table(definition, *dtype, output.dtype, |x| {
+            let x = dequantized(x, from, from_zero);
             let real = statement.body.rewrite(&mut |node| match node {
-                Expr::Read(_) => dequantized(x.clone(), from, from_zero),
+                Expr::Read(access) => match self.number(&access) {
+                    Some(value) => Expr::Literal(self.program.dtype(access.tensor), value),
+                    None => x.clone(),
+                },
                 other => other,
             });
             quantized_real(exact(real), requantization, output.dtype, to, to_zero)
         });
-        let shape = self.program.shape(statement.out).to_vec();
-        let out = definition.builder.local(self.name(statement.out, "mapped"), output.dtype, &shape);
+        let out = definition.builder.local("", output.dtype, self.program.shape(statement.out));
         let of = |id: TensorId| meanings.get(&id).map_or(out, Meaning::tensor);
-        let at: Vec<Index> = access.at.iter().map(|index| index.map_tensors(&of)).collect();
-        write(definition.builder, statement, out, &of, |_| {
-            Expr::read(table, [entry(Index::of_read(own, at))])
-        });
-        Ok(Some(out))
+        let at = access.at.iter().map(|index| index.map_tensors(&of)).collect();
+        let place = entry(Index::of_read(*own, at));
+        write(definition.builder, statement, out, &of, |_| Expr::read(table, [place]));
+        definition.output(out);
+        Ok(())
     }
 
     /// A statement on reals: what it reads is dequantized on the way. Gives the tensor that it writes.
@@ -180,26 +200,6 @@ impl RealLaw {
             .builder
             .map("biased", DType::F32, &shape, |at| Expr::read(real, at) + Expr::read(bias, at));
         Ok(Meaning::Plain(total))
-    }
-}
-
-/// The only element that a statement reads, if it sets a function of one 8-bit element: the access, the node's own tensor, its type
-/// and its quantization.
-fn narrow_element<'a>(
-    statement: &'a Statement,
-    meanings: &'a Meanings,
-) -> Option<(&'a Access, TensorId, DType, &'a Quantization)> {
-    let reads = statement.accesses();
-    let first = *reads.first()?;
-    let alike = reads.iter().all(|other| *other == first) && first.outside.is_none();
-    let positions = statement.body.indices().len() > reads.iter().map(|read| read.at.len()).sum();
-    match meanings.get(&first.tensor) {
-        Some(Meaning::Quantized(own, dtype, quantization))
-            if dtype.bytes() == 1 && alike && !positions && statement.reduce == Reduce::Set =>
-        {
-            Some((first, *own, *dtype, quantization))
-        }
-        _ => None,
     }
 }
 

@@ -1,4 +1,5 @@
-//! Sums of products of quantized elements, in integers: `sum[at] += (x - zero_x) * (w - zero_w)`.
+//! Sums of products of quantized elements, in integers: `sum[at] += (x - zero_x) * (w - zero_w)`. Where one factor is real, so is the
+//! sum: `sum[at] += x * real(w - zero_w)`, and the scale comes behind it.
 //!
 //! Owns the type of the accumulator, what a unit of it is worth, and whether a bias can be added before the rest.
 
@@ -14,17 +15,17 @@ use crate::quantization::{Quantization, Requantization};
 /// How far the scale of a bias may be from that of the sum, relative: both are products of the same `f32` numbers.
 const BIAS_SCALE_TOLERANCE: f64 = 1e-3;
 
-/// `out[at] += product of quantized elements`.
+/// `out[at] += product of elements`, of which some are quantized.
 pub(super) struct Sum<'a> {
     pub statement: &'a Statement,
     factors: Vec<Factor<'a>>,
 }
 
-/// A read of a quantized tensor.
+/// A read of a tensor; of a real one where there is no quantization.
 struct Factor<'a> {
     access: &'a Access,
     tensor: TensorId,
-    quantization: &'a Quantization,
+    quantization: Option<&'a Quantization>,
 }
 
 /// A sum that has been written.
@@ -42,7 +43,13 @@ impl<'a> Sum<'a> {
     pub fn of(statement: &'a Statement, meanings: &'a Meanings) -> Option<Sum<'a>> {
         let mut factors = vec![];
         let product = collect(&statement.body, meanings, &mut factors);
-        (statement.reduce == Reduce::Sum && product).then_some(Sum { statement, factors })
+        let quantized = factors.iter().any(|factor| factor.quantization.is_some());
+        (statement.reduce == Reduce::Sum && product && quantized).then_some(Sum { statement, factors })
+    }
+
+    /// Whether all factors are integers.
+    pub fn is_integer(&self) -> bool {
+        self.factors.iter().all(|factor| factor.quantization.is_some())
     }
 
     /// Writes the sum in integers, from the value of `start` on if that is at the same scale.
@@ -55,12 +62,13 @@ impl<'a> Sum<'a> {
     ) -> Result<Written<'s>, Error> {
         let (scales, dimension) = self.scales(definition)?;
         let bias = match start {
-            Some(start) => self.bias(definition, start, &scales, meanings)?,
-            None => None,
+            Some(start) if self.is_integer() => self.bias(definition, start, &scales, meanings)?,
+            _ => None,
         };
         // TFLite accumulates 16-bit activations in 64 bits, unless there is a 32-bit bias.
         let narrow = self.factors.iter().all(|f| definition.dtype(f.tensor) != DType::I16);
         let dtype = match bias {
+            _ if !self.is_integer() => DType::F32,
             Some(bias) => definition.dtype(bias),
             None if narrow => DType::I32,
             None => DType::I64,
@@ -91,7 +99,8 @@ impl<'a> Sum<'a> {
     /// What one unit of the sum is worth, and the dimension of the output along which that varies.
     fn scales(&self, definition: &Definition) -> Result<(Vec<f64>, Option<usize>), Error> {
         let (mut scales, mut dimension) = (vec![1.0], None);
-        for Factor { access, quantization, .. } in &self.factors {
+        let quantized = self.factors.iter().filter_map(|f| f.quantization.map(|q| (f.access, q)));
+        for (access, quantization) in quantized {
             if let Some((scale, _)) = quantization.uniform() {
                 scales.iter_mut().for_each(|s| *s *= f64::from(scale));
                 continue;
@@ -138,7 +147,8 @@ impl<'a> Sum<'a> {
         let terms =
             self.statement.reduced_loops(0).into_iter().map(|l| self.statement.loops[l].extent as f64);
         let factor = |factor: &Factor| {
-            let zero = factor.quantization.zero_points.iter().map(|z| z.abs()).max().unwrap_or(0) as f64;
+            let zeros = factor.quantization.iter().flat_map(|q| &q.zero_points);
+            let zero = zeros.map(|z| z.abs()).max().unwrap_or(0) as f64;
             largest_value(definition, factor.tensor) + zero
         };
         let factors = self.factors.iter().map(factor);
@@ -157,8 +167,12 @@ fn collect<'a>(body: &'a Expr, meanings: &'a Meanings, factors: &mut Vec<Factor<
             Some(Meaning::Quantized(tensor, _, quantization)) => {
                 let nothing_outside = access.outside.is_none_or(|value| value.as_f64() == 0.0);
                 let outside = access.outside.is_none() || quantization.uniform().is_some();
-                factors.push(Factor { access, tensor: *tensor, quantization });
+                factors.push(Factor { access, tensor: *tensor, quantization: Some(quantization) });
                 nothing_outside && outside
+            }
+            Some(Meaning::Plain(tensor)) => {
+                factors.push(Factor { access, tensor: *tensor, quantization: None });
+                true
             }
             _ => false,
         },
@@ -169,21 +183,23 @@ fn collect<'a>(body: &'a Expr, meanings: &'a Meanings, factors: &mut Vec<Factor<
 impl Factor<'_> {
     /// Zero points that vary by channel, as a constant.
     fn zero_points(&self, definition: &mut Definition) -> Option<PerChannel> {
-        let values: Vec<Value> = self.quantization.zero_points.iter().map(|&zero| Value::Int(zero)).collect();
+        let values: Vec<Value> =
+            self.quantization?.zero_points.iter().map(|&zero| Value::Int(zero)).collect();
         let first = values.first().copied();
         let vary = values.iter().any(|value| Some(*value) != first);
         vary.then(|| PerChannel::new(definition.builder, "zero_point", DType::I32, &values))
     }
 
-    /// `x - zero_x` as `i32`; beyond the edges stands the zero point, which adds nothing.
+    /// `x - zero_x` as `i32`, or a real `x`; beyond the edges stands the zero point, which adds nothing.
     fn expression(&self, zeros: Option<&PerChannel>, of: &dyn Fn(TensorId) -> TensorId) -> Expr {
-        let zero = self.quantization.zero_points.first().copied().unwrap_or(0);
+        let Some(quantization) = self.quantization else {
+            return Expr::Read(renamed(self.access.clone(), of, &|value| value));
+        };
+        let zero = quantization.zero_points.first().copied().unwrap_or(0);
         let read = Expr::Read(renamed(self.access.clone(), of, &|_| Value::Int(zero)));
         match zeros {
             None => centred(read, zero),
-            Some(zeros) => {
-                centred(read, 0) - zeros.at(&self.access.at[self.quantization.axis].map_tensors(of))
-            }
+            Some(zeros) => centred(read, 0) - zeros.at(&self.access.at[quantization.axis].map_tensors(of)),
         }
     }
 }
