@@ -219,3 +219,34 @@ fn means_of_booleans_are_refused() {
     let error = import(&model, &Options::default()).unwrap_err();
     assert!(matches!(error, Error::Malformed { .. }), "{error}");
 }
+
+#[test]
+fn a_bias_at_another_scale_than_its_sum_is_refused() {
+    let mut model = tflite(DType::I8, &[("FULLY_CONNECTED", &["x", "w", "b"], "y")]);
+    let scale = |scales: &[f32]| {
+        let zero_points = vec![0; scales.len()];
+        Quantization { scales: scales.to_vec(), zero_points, axis: 0 }
+    };
+    let size = 8;
+    let inner: usize = 4;
+    model.constants.insert("w".into(), Array::from_values(DType::I8, &[2, inner], (0..size).map(Value::Int)));
+    model.constants.insert("b".into(), Array::from_values(DType::I32, &[2], [7, -7].map(Value::Int)));
+    for (name, q) in [("x", scale(&[0.5])), ("w", scale(&[0.25, 0.5])), ("y", scale(&[1.0]))] {
+        model.quantization.insert(name.into(), q);
+        model.dtypes.insert(name.into(), DType::I8);
+    }
+    let of = |bias: Quantization| {
+        let mut model = model.clone();
+        model.quantization.insert("b".into(), bias);
+        import(&model, &Options::default()).map_err(|error| error.to_string())
+    };
+    of(scale(&[0.125, 0.25])).unwrap();
+    let error = of(scale(&[0.125, 0.5])).unwrap_err();
+    assert!(error.contains("`FULLY_CONNECTED_y` (FULLY_CONNECTED)"), "{error}");
+    assert!(
+        error.contains("the bias has scale 5e-1 in channel 1, but input and weights give 2.5e-1"),
+        "{error}"
+    );
+    let shifted = Quantization { zero_points: vec![0, 1], ..scale(&[0.125, 0.25]) };
+    assert!(of(shifted).unwrap_err().contains("the bias has a zero point other than 0"));
+}
