@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use nablac::failure::Class;
 use nablac::pipeline::{Form, Options, Stage, compile};
 use nablac::{engine, npz};
 use nablac_graph::limits::Limits;
@@ -39,8 +40,16 @@ struct Tally {
     failed: usize,
 }
 
-/// The files of the suite; none, and said so, where it is not there.
+/// What the files of operators that are not supported begin with.
+const REFUSED: &str = "refused_";
+
+/// The families of supported operators.
 fn families() -> Vec<PathBuf> {
+    files().into_iter().filter(|path| !name_of(path).starts_with(REFUSED)).collect()
+}
+
+/// The files of the suite; none, and said so, where it is not there.
+fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/conformance/tflite_quantized");
     let Ok(entries) = fs::read_dir(&folder) else {
         support::skipped(format!("{} is not there; `./test` writes it", folder.display()));
@@ -162,6 +171,17 @@ fn interpreted_operators_give_the_reference_kernels_integers() {
         failed.extend(first.as_ref().map(|first| format!("{name}: {bad} of {cases} cases: {first}")));
     }
     assert!(failed.is_empty(), "{} families failed\n{}", failed.len(), failed.join("\n"));
+}
+
+#[test]
+fn what_is_not_supported_is_said() {
+    for path in files().iter().filter(|path| name_of(path).starts_with(REFUSED)) {
+        for case in cases(path) {
+            let name = name_of(path);
+            let failure = compile(&case.source, &options(Stage::Plan), &mut |_| {}).expect_err(&name);
+            assert_eq!(failure.code.class(), Class::Unsupported, "{name}: {failure}");
+        }
+    }
 }
 
 /// How many cases of each family the quick tier compiles to C.

@@ -165,6 +165,28 @@ def softmax(case: Case, dtype: str, to: str) -> Operator:
     return Operator("", "SOFTMAX", [Input(shape, draw, x)], "SoftmaxOptions", {"beta": beta}, 1, to, UNIT[to])
 
 
+def refused() -> dict:
+    """What the reference kernels compute and nablac does not, by name."""
+
+    def by_shifts(case: Case) -> Operator:
+        operator = binary(case, "int16", "ADD", "AddOptions")
+        for operand in [*operator.inputs, operator]:
+            operand.quantization = Quantization([2.0**-10], [0])
+        operator.fields["potScaleInt16"] = True
+        return operator
+
+    found = {"add_by_shifts": by_shifts}
+    for code, dtype in (("LOG", "int16"), ("GELU", "int16"), ("LOG_SOFTMAX", "int8"), ("L2_NORMALIZATION", "int8")):
+        tables = {"GELU": ("GeluOptions", {}), "L2_NORMALIZATION": ("L2NormOptions", {})}
+        output = {"LOG_SOFTMAX": Quantization([16 / 256], [127]), "L2_NORMALIZATION": SIGNED_UNIT["int8"]}.get(code)
+        found[f"{code.lower()}_{dtype}"] = lambda case, code=code, dtype=dtype, table=tables.get(code), output=output: (
+            unary(case, dtype, code, table, output)
+        )
+    found["div_uint8"] = lambda case: binary(case, "uint8", "DIV", "DivOptions")
+    found["less_int16"] = lambda case: comparison(case, "int16", "LESS")
+    return {f"refused_{name}": make for name, make in found.items()}
+
+
 def families() -> dict:
     """The families by name."""
     found = {}
