@@ -112,6 +112,11 @@ supported. The message lists all of them."
 "Code for a small machine has fixed sizes. The model leaves an extent open, such as the batch size: fix it, for
 instance with `--dim batch=1`. The message names each open dimension."
 
+    Quantization "E0304" "the model cannot be quantized"
+"`nablac quantize` reads a float ONNX model and writes an ONNX model. The message says what stands in the way: the model is
+quantized already, is of another format, has subgraphs, or computes what is no number. Convert a TFLite file to ONNX first,
+for instance with tf2onnx."
+
     Ram "E0401" "the model needs more RAM than it may have"
 "`--ram SIZE` states how much RAM the arena and the context may take. The message says how much they need. The arena is
 exact: it holds the inputs, the outputs and the intermediate tensors that live at the same time."
@@ -125,6 +130,11 @@ exact: it holds the inputs, the outputs and the intermediate tensors that live a
 where the range is the largest less the smallest value of that output (`--tolerance X` allows X times as much). The report
 names the first elements that differ. A model converted from another framework may be right and the reference not:
 compare with the framework that made the reference."
+
+    Drop "E0502" "the quantized network loses more than it may"
+"`--max-drop D` states how many points of accuracy (or, without labels, of agreement with the float network) the quantized
+network may lose; it loses more on the samples given. Nothing was written. `--scheme auto` computes the layers that lose
+most more exactly, `--method` chooses other ranges, and more samples give better ranges."
 
     MissingTool "E0601" "a program that is needed is not installed"
 "nablac itself needs none. Running generated code needs a C compiler, and for an emulated target its cross compiler and

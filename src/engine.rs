@@ -16,21 +16,25 @@ use crate::samples::{Port, Sample};
 
 /// The outputs of each sample, by the interpreter of the language that `form` is in.
 pub fn interpret(form: &Form, samples: &[Sample]) -> Result<Vec<Sample>> {
-    let run = |sample: &Sample| interpret_one(form, sample);
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(samples.len());
+    parallel(samples.len(), |position| interpret_one(form, &samples[position])).into_iter().collect()
+}
+
+/// What `run` gives for 0, 1, … up to `count`, in that order, on this computer's threads.
+pub fn parallel<T: Send>(count: usize, run: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(count);
     if threads <= 1 {
-        return samples.iter().map(run).collect();
+        return (0..count).map(run).collect();
     }
     let next = AtomicUsize::new(0);
-    let mut outputs = std::thread::scope(|scope| {
+    let mut results = std::thread::scope(|scope| {
         let worker = || {
             let mut done = vec![];
             loop {
                 let position = next.fetch_add(1, Ordering::Relaxed);
-                match samples.get(position) {
-                    Some(sample) => done.push((position, run(sample))),
-                    None => return done,
+                if position >= count {
+                    return done;
                 }
+                done.push((position, run(position)));
             }
         };
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
@@ -39,8 +43,8 @@ pub fn interpret(form: &Form, samples: &[Sample]) -> Result<Vec<Sample>> {
             .flat_map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect::<Vec<_>>()
     });
-    outputs.sort_by_key(|(position, _)| *position);
-    outputs.into_iter().map(|(_, output)| output).collect()
+    results.sort_by_key(|(position, _)| *position);
+    results.into_iter().map(|(_, result)| result).collect()
 }
 
 fn interpret_one(form: &Form, sample: &[Array]) -> Result<Sample> {

@@ -1,4 +1,4 @@
-//! The output folder: written beside its place, then renamed, so that it is never half there.
+//! The output folder, or a single file: written beside its place, then renamed, so that it is never half there.
 //!
 //! Owns which folders may be replaced: empty ones, and those whose `metadata.json` says that nablac wrote them.
 
@@ -44,6 +44,16 @@ pub fn write(folder: &Path, files: &[File], force: bool) -> Result<()> {
     let made = fresh.path().join("made");
     fill(&made, files).map_err(failed)?;
     replace(folder, &made, &fresh.path().join("replaced")).map_err(failed)
+}
+
+/// Replaces one file, so that it is never half there.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let failed = |error: io::Error| Failure::write(path, error);
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).map_err(failed)?;
+    let fresh = tempfile::Builder::new().prefix(".nablac-").tempdir_in(parent).map_err(failed)?;
+    let made = fresh.path().join("made");
+    fs::write(&made, bytes).and_then(|()| fs::rename(&made, path)).map_err(failed)
 }
 
 /// Fails where `write` would refuse, before any work is done.

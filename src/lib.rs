@@ -12,4 +12,5 @@ pub mod folder;
 pub mod model;
 pub mod npz;
 pub mod pipeline;
+pub mod quantize;
 pub mod samples;

@@ -10,7 +10,7 @@ use nablac::pipeline::{self, Form, Options, Stage};
 use nablac::samples::{self, Port, Sample, Stacking};
 use nablac_c::Vector;
 use nablac_graph::Requantization;
-use nablac_graph::limits::{Limit, Limits};
+use nablac_graph::limits::{Limit, Limits, read_file};
 use nablac_machine::{Machine, parse_size};
 
 use super::talk::Talk;
@@ -117,6 +117,16 @@ impl ModelArguments {
         let model = model::read(&self.model, &self.limits.limits())?;
         talk.say("Reading", &format!("{}  {}", self.model.display(), model.summary()));
         Ok(model)
+    }
+
+    /// What the model may ask for.
+    pub fn limits(&self) -> Limits {
+        self.limits.limits()
+    }
+
+    /// The file's bytes.
+    pub fn bytes(&self) -> Result<Vec<u8>> {
+        Ok(read_file(&self.model, &self.limits())?)
     }
 
     /// Compiles the model for `machine` up to the stage `after`; its golden vectors go into the C's self-test.

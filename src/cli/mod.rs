@@ -19,6 +19,7 @@ mod doctor;
 mod engine;
 mod explain;
 mod ops;
+mod quantize;
 mod report;
 mod run;
 mod show;
@@ -55,6 +56,7 @@ Examples:
   nablac compile model.onnx --target cortex-m4 --out out/model C for a Cortex-M4
   nablac verify model.onnx --target host --inputs in.npz --reference out.npz
   nablac bench model.tflite --target cortex-m4,cortex-m7       instructions, flash and RAM, emulated
+  nablac quantize model.onnx --calibrate data.npz --out int8.onnx
   nablac show model.onnx --after define                        the network in index notation
 
 Exit codes:
@@ -69,6 +71,7 @@ enum Command {
     Run(run::Arguments),
     Verify(verify::Arguments),
     Bench(bench::Arguments),
+    Quantize(quantize::Arguments),
     Targets(targets::Arguments),
     Ops(ops::Arguments),
     Explain(explain::Arguments),
@@ -139,6 +142,7 @@ fn run(command: Command, talk: &Talk) -> Result<Answer> {
         Command::Run(arguments) => run::run(&arguments, talk),
         Command::Verify(arguments) => verify::run(&arguments, talk),
         Command::Bench(arguments) => bench::run(&arguments, talk),
+        Command::Quantize(arguments) => quantize::run(&arguments, talk),
         Command::Targets(arguments) => targets::run(&arguments),
         Command::Ops(arguments) => ops::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),

@@ -126,6 +126,9 @@ impl Writer<'_> {
         let whole = || Expr::Binary(operation, Box::new(a.clone()), Box::new(b.clone()));
         match infix {
             Some(level) if dtype.is_float() || self.stays_inside(&whole(), dtype) => {
+                if let (Binary::Add, Some(b)) = (operation, negated(b)) {
+                    return self.binary(Binary::Sub, a, &b);
+                }
                 let text = self.expression(a)?.at(level);
                 Ok(Text::new(
                     format!("{text} {} {}", operation.name(), self.expression(b)?.behind(level)),
@@ -211,6 +214,13 @@ impl Writer<'_> {
             let zero = number(from, Value::from_f64(from, 0.0), &mut false);
             return Ok(Text::widened(format!("{text} != {zero}"), Level::Comparison));
         }
+        if let (Expr::Unary(round @ (Unary::Round | Unary::RoundAway), real), DType::I32) = (a, to)
+            && from == DType::F32
+            && self.is_small(real)
+        {
+            let function = self.helpers.nearest(*round);
+            return self.call(&function, &[real]);
+        }
         if from.is_float() && !to.is_float() {
             let function = self.helpers.saturate(from, to);
             return self.call(&function, &[a]);
@@ -221,6 +231,22 @@ impl Writer<'_> {
             _ => self.expression(a)?,
         };
         Ok(Text::new(format!("({}){}", c_type(to), text.at(Level::Prefix)), Level::Prefix))
+    }
+
+    /// Whether a real is bounded so that a float still counts halves between its integers, and is a number: the first operand of
+    /// each bound wins over what is none.
+    fn is_small(&self, expression: &Expr) -> bool {
+        let small = |e: &Expr| match e {
+            Expr::Literal(_, value) => value.as_f64().abs() <= f64::from(1 << 21),
+            _ => false,
+        };
+        match expression {
+            Expr::Binary(Binary::Min, high, inner) => match inner.as_ref() {
+                Expr::Binary(Binary::Max, low, _) => small(high) && small(low),
+                _ => false,
+            },
+            _ => false,
+        }
     }
 
     /// Whether C's own operator can't overflow, for all that the operands' types and the loops say.
@@ -266,6 +292,16 @@ impl Writer<'_> {
             }
             _ => of_type(dtype),
         }
+    }
+}
+
+/// The number whose negative stands there: `x + -128` is written `x - 128`.
+fn negated(expression: &Expr) -> Option<Expr> {
+    match expression {
+        Expr::Literal(dtype, Value::Int(x)) if *x < 0 && *x > smallest(*dtype) => {
+            Some(Expr::integer(*dtype, -x))
+        }
+        _ => None,
     }
 }
 

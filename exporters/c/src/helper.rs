@@ -72,12 +72,13 @@ impl Helpers {
     pub fn requantize(&mut self, rounding: Rounding) -> String {
         let lines = match rounding {
             Rounding::Double => {
-                let (high, shift) =
-                    (self.binary(Binary::MulHigh, DType::I32), self.binary(Binary::ShrRound, DType::I32));
+                let shift = self.binary(Binary::ShrRound, DType::I32);
                 vec![
                     "const int32_t left = exponent > 0 ? exponent : 0;".into(),
                     "const int32_t shifted = (int32_t)((uint32_t)value << left);".into(),
-                    format!("return {shift}({high}(shifted, multiplier), left - exponent);"),
+                    // A multiplier is below one, so that the product stays inside.
+                    "const int64_t product = (int64_t)shifted * multiplier + INT64_C(1073741824);".into(),
+                    format!("return {shift}((int32_t)(product >> 31), left - exponent);"),
                 ]
             }
             _ => {
@@ -99,6 +100,25 @@ impl Helpers {
         let parameters =
             format!("{} value, int32_t multiplier, int32_t exponent", c_type(rounding.value_dtype()));
         self.define(2, rounding.name().into(), "int32_t", &parameters, &lines)
+    }
+
+    /// The function for the integer next to a number below 2^21 in absolute value.
+    pub fn nearest(&mut self, round: Unary) -> String {
+        let (name, lines) = match round {
+            // Beyond 1.5 * 2^23 floats are integers: the sum is rounded to one, half to even.
+            Unary::Round => {
+                ("nearest_even_i32", vec!["return (int32_t)(a + 12582912.0f) - 12582912;".to_string()])
+            }
+            _ => (
+                "nearest_away_i32",
+                vec![
+                    "const int32_t whole = (int32_t)a;".into(),
+                    "const float rest = a - (float)whole;".into(),
+                    "return whole + (rest >= 0.5f) - (rest <= -0.5f);".into(),
+                ],
+            ),
+        };
+        self.define(1, name.into(), "int32_t", "float a", &lines)
     }
 
     fn power(&mut self) -> String {
@@ -190,12 +210,13 @@ fn chosen(dtype: DType, choice: &str) -> String {
     if is_narrow(dtype) { format!("({})({choice})", c_type(dtype)) } else { choice.into() }
 }
 
-/// Half away from zero: half of the divisor is added, less one unit below zero.
+/// Half away from zero: what is shifted out is held against half of the divisor, and one more below zero.
 fn shift_to_nearest(t: &str, mask: usize) -> Vec<String> {
     vec![
         format!("const int32_t amount = b & {mask};"),
-        "const int32_t half = amount > 0 ? INT32_C(1) << (amount - 1) : 0;".into(),
-        format!("return ({t})(((int64_t)a + half - (a < 0 && amount > 0)) >> amount);"),
+        "const int32_t mask = (int32_t)((UINT32_C(1) << amount) - 1U);".into(),
+        "const int32_t half = (mask >> 1) + (a < 0);".into(),
+        format!("return ({t})((a >> amount) + ((a & mask) > half));"),
     ]
 }
 

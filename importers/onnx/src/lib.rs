@@ -1,4 +1,4 @@
-//! Reads ONNX files into the framework-neutral node list.
+//! Reads ONNX files into the framework-neutral node list, and writes edited ones.
 //!
 //! Owns the file format: protobuf messages, typed tensor data, external data, opset imports, local functions and
 //! nested graphs. It does not know what any operator means. It reads IR versions 3 to 14 and the default domain's
@@ -18,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+mod document;
 mod error;
 mod external;
 mod function;
@@ -36,6 +37,7 @@ use nablac_graph::limits::{Limits, read_file};
 use nablac_graph::source::SourceModel;
 use prost::Message;
 
+pub use document::{Document, DocumentNode, Element};
 pub use error::Error;
 
 /// The model in a file. Its external data is looked for in the file's own folder.

@@ -1,5 +1,6 @@
 //! Models built in memory and encoded, and what the importer makes of them.
 
+mod document;
 mod external;
 mod functions;
 mod graphs;

@@ -49,19 +49,19 @@ impl Operation for Quantize {
         }
         let own = [Some(scale), zero].map(|t| t.map(|t| (t, definition.shape(t))));
         let round = if self.half_to_even { Unary::Round } else { Unary::RoundAway };
-        let number = |x: i64| Expr::integer(DType::I32, x);
         definition.emit(self.to, &axes(&shape), &[], Reduce::Set, |at| {
             let [scale, zero] = &own;
             let parameter = |(tensor, shape): &(TensorId, Vec<usize>)| {
                 Expr::read(*tensor, position(shape, at, self.axis, self.block))
             };
             let steps = scale.iter().fold(Expr::read(x, at), |x, scale| x / parameter(scale));
-            // Steps beyond 2^24 are outside of every type, whatever the zero point: the sum can't overflow.
-            let far = f64::from(1 << 24);
-            let steps = steps.unary(round).max(Expr::literal(dtype, -far)).min(Expr::literal(dtype, far));
-            let steps = steps.cast(DType::I32);
-            let y = zero.iter().fold(steps, |y, zero| y + parameter(zero).cast(DType::I32));
-            y.max(number(smallest(self.to))).min(number(largest(self.to))).cast(self.to)
+            // Bounded before it is rounded: the ends are integers, so that it is the same, and no conversion leaves its type.
+            let [low, high] = [smallest(self.to), largest(self.to)].map(|end| {
+                let end = Expr::integer(dtype, end);
+                zero.iter().fold(end, |end, zero| end - parameter(zero).cast(dtype))
+            });
+            let steps = high.min(low.max(steps)).unary(round).cast(DType::I32);
+            zero.iter().fold(steps, |y, zero| y + parameter(zero).cast(DType::I32)).cast(self.to)
         });
         Ok(())
     }

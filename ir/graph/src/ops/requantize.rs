@@ -80,6 +80,13 @@ pub(super) fn quantized_bound(real: f32, dtype: DType, scale: f32, zero_point: i
     steps.saturating_add(zero_point).clamp(smallest(dtype), largest(dtype))
 }
 
+/// The integer next to `steps`, which is a real of type `dtype`, within `ends`; what is no number counts as the first of them. Bounded
+/// before it is rounded: the ends are integers, so that it is the same, and no conversion leaves its type.
+pub(super) fn nearest_within(steps: Expr, dtype: DType, round: Unary, ends: [i64; 2]) -> Expr {
+    let [low, high] = ends.map(|end| Expr::integer(dtype, end));
+    high.min(low.max(steps)).unary(round).cast(DType::I32)
+}
+
 /// A real as the output's type; the convention says how it is rounded.
 pub(super) fn quantized_real(
     real: Expr,
@@ -88,12 +95,13 @@ pub(super) fn quantized_real(
     scale: f32,
     zero_point: i64,
 ) -> Expr {
-    let steps = match requantization {
-        Requantization::F32 => (real / Expr::f32(scale)).unary(Unary::Round),
+    let (steps, round) = match requantization {
+        Requantization::F32 => (real / Expr::f32(scale), Unary::Round),
         // TFLite's tables multiply by the inverse of the scale.
-        _ => (real * Expr::f32(1.0 / scale)).unary(Unary::RoundAway),
+        _ => (real * Expr::f32(1.0 / scale), Unary::RoundAway),
     };
-    saturated(steps.cast(DType::I32), dtype, zero_point)
+    let ends = [smallest(dtype) - zero_point, largest(dtype) - zero_point];
+    saturated(nearest_within(steps, DType::F32, round, ends), dtype, zero_point)
 }
 
 /// A number per channel, ready to be read: a literal where all are equal, else a constant of the program.
@@ -144,8 +152,8 @@ pub(super) struct Accumulated {
 pub(super) enum Rescaling {
     /// By a fixed-point multiplier and a power of two.
     Fixed(Rounding, PerChannel, PerChannel),
-    /// By a real number of this type, rounded as the operation says.
-    Real(DType, Unary, PerChannel),
+    /// By a real number of this type, rounded as the operation says, to between these ends.
+    Real(DType, Unary, PerChannel, [i64; 2]),
 }
 
 impl Rescaling {
@@ -163,11 +171,8 @@ impl Rescaling {
             (Requantization::F32, _) => {
                 let scales: Vec<Value> =
                     accumulated.scales.iter().map(|&own| Value::F32(own as f32 / scale)).collect();
-                Rescaling::Real(
-                    DType::F32,
-                    Unary::Round,
-                    PerChannel::new(builder, "scale", DType::F32, &scales),
-                )
+                let factor = PerChannel::new(builder, "scale", DType::F32, &scales);
+                Rescaling::Real(DType::F32, Unary::Round, factor, ends)
             }
             (Requantization::F64, DType::I32) if are_fixed_exact(&scales, accumulated.bound, ends) => {
                 Rescaling::fixed(builder, Rounding::Away, fixed())
@@ -175,7 +180,7 @@ impl Rescaling {
             (Requantization::F64, _) => {
                 let scales: Vec<Value> = scales.iter().map(|&scale| Value::F64(scale)).collect();
                 let factor = PerChannel::new(builder, "scale", DType::F64, &scales);
-                Rescaling::Real(DType::F64, Unary::RoundAway, factor)
+                Rescaling::Real(DType::F64, Unary::RoundAway, factor, ends)
             }
             (_, DType::I64) => Rescaling::fixed(builder, Rounding::Narrow, fixed().map(Fixed::narrowed)),
             (Requantization::Single, _) => Rescaling::fixed(builder, Rounding::Single, fixed()),
@@ -205,8 +210,8 @@ impl Rescaling {
                 };
                 accumulator.requantize(*rounding, multiplier.at(channel), exponent)
             }
-            Rescaling::Real(dtype, round, scale) => {
-                (accumulator.cast(*dtype) * scale.at(channel)).unary(*round).cast(DType::I32)
+            Rescaling::Real(dtype, round, scale, ends) => {
+                nearest_within(accumulator.cast(*dtype) * scale.at(channel), *dtype, *round, *ends)
             }
         }
     }

@@ -2,8 +2,8 @@
 
 use crate::arithmetic;
 use crate::dtype::{DType, Value};
-use crate::expression::{Binary, Expr};
-use crate::program::{Loop, Program, Role, Statement, Step};
+use crate::expression::{Binary, Expr, Unary};
+use crate::program::{Loop, Program, Role, Statement, Step, largest, smallest};
 
 use super::map_indices;
 
@@ -69,7 +69,11 @@ fn simplify_node(program: &Program, node: Expr) -> Expr {
             (Some((dtype, x)), Some((_, y))) => {
                 Expr::Literal(program.type_of(&node), arithmetic::binary(*operation, dtype, x, y))
             }
-            (None, Some((_, y))) if is_right_identity(*operation, y) => Expr::clone(a),
+            (None, Some((_, y)))
+                if is_right_identity(*operation, y) || bounds_nothing(program, *operation, a, y) =>
+            {
+                Expr::clone(a)
+            }
             (Some((_, x)), None) if is_left_identity(*operation, x) => Expr::clone(b),
             _ => node,
         },
@@ -89,6 +93,42 @@ fn is_right_identity(operation: Binary, y: Value) -> bool {
         Binary::Add => is_zero_of_sum(y),
         _ => false,
     }
+}
+
+/// `max(x, y)` where `x` is never below `y`, and `min(x, y)` where it is never above, are `x`.
+fn bounds_nothing(program: &Program, operation: Binary, x: &Expr, y: Value) -> bool {
+    let ends = bounds(program, x).filter(|_| program.type_of(x).is_integer());
+    ends.is_some_and(|(low, high)| match operation {
+        Binary::Max => low >= y.as_f64(),
+        Binary::Min => high <= y.as_f64(),
+        _ => false,
+    })
+}
+
+/// Between which numbers an expression lies, where its type or its outermost operations say so; it is a number then. Integers of
+/// 64 bits are not looked at: not all of them are numbers of this kind.
+fn bounds(program: &Program, expression: &Expr) -> Option<(f64, f64)> {
+    let dtype = program.type_of(expression);
+    let own = match expression {
+        Expr::Literal(_, value) => Some((value.as_f64(), value.as_f64())).filter(|(x, _)| !x.is_nan()),
+        Expr::Unary(Unary::Round | Unary::RoundAway, a) => {
+            bounds(program, a).filter(|ends| ends.0.fract() == 0.0 && ends.1.fract() == 0.0)
+        }
+        // The first operand wins over what is no number.
+        Expr::Binary(operation @ (Binary::Min | Binary::Max), first, second) => {
+            let (a, any) = (bounds(program, first)?, (f64::NEG_INFINITY, f64::INFINITY));
+            let b = bounds(program, second).unwrap_or(any);
+            let smaller = (a.0.min(b.0), a.1.min(b.1));
+            Some(if *operation == Binary::Min { smaller } else { (a.0.max(b.0), a.1.max(b.1)) })
+        }
+        Expr::Cast(to, a) => {
+            let inside = |ends: &(f64, f64)| ends.0 >= smallest(*to) as f64 && ends.1 <= largest(*to) as f64;
+            bounds(program, a).filter(|ends| to.is_integer() && inside(ends))
+        }
+        _ => None,
+    };
+    let narrow = dtype.is_integer() && dtype.bytes() <= 4;
+    own.or_else(|| narrow.then(|| (smallest(dtype) as f64, largest(dtype) as f64)))
 }
 
 fn is_left_identity(operation: Binary, x: Value) -> bool {
