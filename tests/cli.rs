@@ -5,7 +5,7 @@
 mod support;
 
 use nablac::npz;
-use nablac_index::{Array, Value};
+use nablac_index::{Array, DType, Value};
 use support::{Outcome, Place, nablac, onnx, text};
 
 const DIGITS: &str = "examples/digits.onnx";
@@ -88,6 +88,51 @@ fn everything_unsupported_is_told_at_once() {
     }
     let outcome = fails(&["check", &model, "--dim", "batch=1"], 3, "E0301", "the model has 2 problems");
     assert!(!outcome.stderr.contains("node1"), "what follows from a fault is none: {}", outcome.stderr);
+}
+
+#[test]
+fn scales_and_zero_points_that_make_no_sense_are_named() {
+    let place = Place::new();
+    let scale = |values: &[f32]| Array::from_f32(if values.len() == 1 { &[] } else { &[2] }, values);
+    let integer = |dtype, value| Array::from_values(dtype, &[], [Value::Int(value)]);
+    let weights = Array::from_values(DType::I8, &[2, 1, 1, 1], [1, -2].map(Value::Int));
+    let good = [
+        ("sx", scale(&[0.5])),
+        ("zx", integer(DType::U8, 128)),
+        ("w", weights),
+        ("sw", scale(&[0.5, 0.25])),
+        ("zw", integer(DType::I8, 0)),
+        ("sy", scale(&[0.25])),
+        ("zy", integer(DType::U8, 3)),
+        ("b", Array::from_values(DType::I32, &[2], [10, 20].map(Value::Int))),
+    ];
+    let file = |constants: &[(&str, Array)]| {
+        let nodes: [support::Node; 3] = [
+            ("QuantizeLinear", &["x", "sx", "zx"], &["q"]),
+            ("QLinearConv", &["q", "sx", "zx", "w", "sw", "zw", "sy", "zy", "b"], &["p"]),
+            ("DequantizeLinear", &["p", "sy", "zy"], &["y"]),
+        ];
+        let (x, y) = (["1", "1", "2", "2"], ["1", "2", "2", "2"]);
+        place.file("model.onnx", onnx(&[("x", &x)], &nodes, &[("y", &y)], constants))
+    };
+    succeeds(&["check", &file(&good)]);
+    for (name, bad, node, problem) in [
+        ("sx", scale(&[0.0]), "node0", "a scale of 0"),
+        ("sx", scale(&[f32::NAN]), "node0", "a scale of NaN"),
+        ("sw", scale(&[0.5, -1.0]), "node1", "a scale of -1"),
+        ("sy", scale(&[f32::INFINITY]), "node1", "a scale of inf"),
+        ("sy", scale(&[0.5, 0.5]), "node1", "more than one scale"),
+        ("sw", Array::from_f32(&[3], &[0.5; 3]), "node1", "3 scales along axis 0 of shape [2, 1, 1, 1]"),
+        ("zw", integer(DType::U8, 0), "node1", "a zero point of type u8 beside integers of type i8"),
+        ("zx", integer(DType::I32, 1 << 20), "node0", "i32"),
+        ("b", Array::from_f32(&[2], &[1.0, 2.0]), "node1", "a bias of type f32; it is of type i32"),
+        ("b", Array::from_values(DType::I32, &[3], [1, 2, 3].map(Value::Int)), "node1", "a bias of"),
+    ] {
+        let constants =
+            good.clone().map(|(own, array)| if own == name { (own, bad.clone()) } else { (own, array) });
+        let outcome = fails(&["check", &file(&constants)], 7, "E0702", problem);
+        assert!(outcome.stderr.contains(&format!("`{node}`")), "{}", outcome.stderr);
+    }
 }
 
 #[test]

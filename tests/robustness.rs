@@ -91,6 +91,12 @@ fn broken_copies_of_onnx_operators() {
 
 #[test]
 #[ignore = "tries tens of thousands of models"]
+fn broken_copies_of_quantized_onnx_operators() {
+    broken_copies_of_a_suite("onnx_quantized");
+}
+
+#[test]
+#[ignore = "tries tens of thousands of models"]
 fn broken_copies_of_tflite_operators() {
     broken_copies_of_a_suite("tflite");
 }

@@ -7,7 +7,9 @@ operators that the package gives expanded into them.
 
 Many of these tests pass a shape, axes or paddings as a graph input, for their nodes stand alone; in exported networks
 those are constants, and a compiler with static shapes needs them to be. Such a test is written twice: under its own
-name with these inputs turned into initializers, and as NAME.unbound as it came.
+name with these inputs turned into initializers, and as NAME.unbound as it came. Scales, zero points and weights that are graph
+inputs are no obstacle, but not how networks have them either: such a test is written as it came, and as NAME.constant. There,
+weights of types that only constants have are constants too.
 """
 
 import sys
@@ -28,7 +30,8 @@ OPERATORS = frozenset(
     Relu Clip LeakyRelu PRelu Sigmoid Tanh HardSigmoid HardSwish Elu Gelu Erf Exp Log Sqrt Abs Neg
     MaxPool AveragePool GlobalAveragePool GlobalMaxPool Resize Upsample ArgMax ArgMin
     BatchNormalization LayerNormalization Softmax ReduceMean ReduceSum ReduceMax ReduceMin
-    Reshape Flatten Squeeze Unsqueeze Transpose Pad Concat Split Slice Identity Constant Cast
+    Reshape Flatten Squeeze Unsqueeze Transpose Pad Concat Split Slice Identity Constant Cast Round
+    QuantizeLinear DequantizeLinear DynamicQuantizeLinear QLinearConv QLinearMatMul ConvInteger MatMulInteger
     If Loop Scan
     """.split()
 )
@@ -48,6 +51,16 @@ STATIC_INPUTS = {
     "Squeeze": (1,),
     "Unsqueeze": (1,),
     "Upsample": (1,),
+}
+
+# Positions of the inputs that are constants in a quantized network.
+CONSTANT_INPUTS = {
+    "ConvInteger": (1, 2, 3),
+    "DequantizeLinear": (1, 2),
+    "MatMulInteger": (1, 2, 3),
+    "QLinearConv": (1, 2, 3, 4, 5, 6, 7, 8),
+    "QLinearMatMul": (1, 2, 3, 4, 5, 6, 7),
+    "QuantizeLinear": (1, 2),
 }
 
 
@@ -78,15 +91,23 @@ def tensor(info: onnx.ValueInfoProto, value: object) -> Tensor:
     return Tensor(info.name, dtype, shape, value)
 
 
-def bound(model: onnx.ModelProto, names: set[str], values: dict[str, np.ndarray]) -> onnx.ModelProto:
+def initializer(value: object, name: str) -> onnx.TensorProto:
+    """A constant; types that numpy lacks come as messages already."""
+    if not isinstance(value, onnx.TensorProto):
+        return onnx.numpy_helper.from_array(np.asarray(value), name)
+    result = onnx.TensorProto()
+    result.CopyFrom(value)
+    result.name = name
+    return result
+
+
+def bound(model: onnx.ModelProto, names: set[str], values: dict[str, object]) -> onnx.ModelProto:
     """The model with the named inputs turned into initializers."""
     result = onnx.ModelProto()
     result.CopyFrom(model)
     del result.graph.input[:]
     result.graph.input.extend(info for info in model.graph.input if info.name not in names)
-    result.graph.initializer.extend(
-        onnx.numpy_helper.from_array(np.asarray(values[name]), name) for name in sorted(names)
-    )
+    result.graph.initializer.extend(initializer(values[name], name) for name in sorted(names))
     onnx.checker.check_model(result)
     return result
 
@@ -108,25 +129,32 @@ def case(test: TestCase, name: str, model: onnx.ModelProto) -> Case:
     )
 
 
+def inputs_at(graph: onnx.GraphProto, positions: dict[str, tuple[int, ...]]) -> set[str]:
+    """The graph inputs that nodes read at these positions."""
+    inputs = {info.name for info in graph.input}
+    return {
+        node.input[position]
+        for node in nodes(graph)
+        for position in positions.get(node.op_type, ())
+        if position < len(node.input) and node.input[position] in inputs
+    }
+
+
 def cases() -> Iterator[Case]:
     """All cases of OPERATORS, in the package's order."""
     for test in collect_testcases(None):
         graph = test.model.graph
         if not all(node.domain in ("", "ai.onnx") and node.op_type in OPERATORS for node in nodes(graph)):
             continue
-        inputs = {info.name for info in graph.input}
-        static = {
-            node.input[position]
-            for node in nodes(graph)
-            for position in STATIC_INPUTS.get(node.op_type, ())
-            if position < len(node.input) and node.input[position] in inputs
-        }
-        if static:
-            values = dict(zip((info.name for info in graph.input), test.data_sets[0][0], strict=True))
+        values = dict(zip((info.name for info in graph.input), test.data_sets[0][0], strict=True))
+        if static := inputs_at(graph, STATIC_INPUTS):
             yield case(test, test.name, bound(test.model, static, values))
             yield case(test, f"{test.name}.unbound", test.model)
         else:
             yield case(test, test.name, test.model)
+        if constant := inputs_at(graph, CONSTANT_INPUTS):
+            constant |= {info.name for info in graph.input if tensor(info, values[info.name]).value is None}
+            yield case(test, f"{test.name}.constant", bound(test.model, constant, values))
 
 
 def main() -> None:

@@ -1,11 +1,12 @@
 """The folder form of a conformance suite, as tests/conformance writes it and the Rust tests read it.
 
     FOLDER/tests.json           {"generator": ..., "tests": [{"name", "model", "operators", "opset", "inputs", "outputs",
-                                "rtol", "atol", "data"}, ...]}; inputs and outputs are [{"name", "dtype", "shape"}, ...]
+                                "rtol", "atol", "ties", "data"}, ...]}; inputs and outputs are [{"name", "dtype", "shape"}, ...]
     FOLDER/NAME/model.onnx      or model.tflite
     FOLDER/NAME/in.npz          one array per graph input, under its name
     FOLDER/NAME/out.npz         the expected outputs likewise
 
+Floats are compared by `rtol` and `atol`; integers must be equal, but for the share `ties` of a test's, which may differ by one.
 `data` is false, and the two .npz files are missing, where .npz cannot hold a type (bfloat16, sequences, ...). `opset` is
 null for TFLite. An array has the shape of its tensor: one sample, no axis in front.
 """
@@ -44,6 +45,7 @@ class Case:
     outputs: list[Tensor]
     rtol: float
     atol: float
+    ties: float = 0.0
 
 
 def write_arrays(path: Path, tensors: list[Tensor]) -> None:
@@ -72,6 +74,7 @@ def write_case(folder: Path, case: Case, model_name: str) -> dict:
         "outputs": rows(case.outputs),
         "rtol": case.rtol,
         "atol": case.atol,
+        "ties": case.ties,
         "data": has_data,
     }
 

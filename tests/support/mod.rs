@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use nablac::pipeline::{Form, Options, Stage, compile};
 use nablac::samples::{self, random};
 use nablac_graph::limits::Limits;
-use nablac_index::Array;
+use nablac_index::{Array, DType};
 
 #[path = "../../exporters/c/tests/toolchain/mod.rs"]
 mod toolchain;
@@ -95,7 +95,7 @@ pub fn onnx(inputs: &[Port], nodes: &[Node], outputs: &[Port], constants: &[(&st
     for (name, array) in constants {
         let mut tensor = vec![];
         array.shape().iter().for_each(|&extent| number(&mut tensor, 1, extent as u64));
-        number(&mut tensor, 2, if array.dtype() == nablac_index::DType::F32 { 1 } else { 7 });
+        number(&mut tensor, 2, data_type(array.dtype()));
         field(&mut tensor, 8, name.as_bytes());
         field(&mut tensor, 9, array.bytes());
         field(&mut graph, 5, &tensor);
@@ -109,6 +109,12 @@ pub fn onnx(inputs: &[Port], nodes: &[Node], outputs: &[Port], constants: &[(&st
     field(&mut model, 7, &graph);
     field(&mut model, 8, &opset);
     model
+}
+
+/// ONNX's number of an element type.
+fn data_type(dtype: DType) -> u64 {
+    let types = [(DType::F32, 1), (DType::U8, 2), (DType::I8, 3), (DType::I32, 6), (DType::I64, 7)];
+    types.iter().find(|row| row.0 == dtype).unwrap().1
 }
 
 fn value((name, dimensions): &Port) -> Vec<u8> {

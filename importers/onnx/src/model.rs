@@ -14,7 +14,7 @@ use crate::Error;
 use crate::function::Functions;
 use crate::node::Converted;
 use crate::proto::{self, Extent, TypeKind};
-use crate::tensor::{TensorReader, value_type};
+use crate::tensor::{TensorReader, is_packed, value_type};
 
 /// The IR versions that are read.
 const IR_VERSIONS: std::ops::RangeInclusive<i64> = 3..=14;
@@ -132,6 +132,9 @@ impl Import<'_> {
         }
         for tensor in proto.initializer {
             let name = tensor.name.clone();
+            if is_packed(&tensor) {
+                model.packed.insert(name.clone());
+            }
             let array = self.tensors.read(tensor, &name);
             if let Some(array) = self.keep(array)? {
                 model.constants.insert(name, array);

@@ -10,6 +10,7 @@ use crate::Error;
 use crate::function::Key;
 use crate::model::{Import, Opsets, Scope, default_domain};
 use crate::proto::{self, attribute};
+use crate::tensor::is_packed;
 
 /// A node with what is not decided yet: which function it calls, and attributes that refer to a function's own.
 #[derive(Clone)]
@@ -110,7 +111,11 @@ impl Import<'_> {
             }
             attribute::TENSOR => {
                 let name = format!("{} of {place}", proto.name);
-                SourceAttribute::Tensor(self.tensors.read(proto.t.ok_or_else(missing)?, &name)?)
+                let tensor = proto.t.ok_or_else(missing)?;
+                if is_packed(&tensor) {
+                    return Err(Error::unsupported(format!("{label}: integers of fewer than 8 bits")));
+                }
+                SourceAttribute::Tensor(self.tensors.read(tensor, &name)?)
             }
             attribute::GRAPH => {
                 let graph = proto.g.ok_or_else(missing)?;

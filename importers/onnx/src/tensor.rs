@@ -20,6 +20,8 @@ enum Storage {
     /// As 16-bit floats that become `F32`.
     Binary16,
     Bfloat16,
+    /// As integers of so many bits, several to a byte, the first in the lowest ones.
+    Packed(usize),
     /// Not read.
     Unread,
 }
@@ -48,12 +50,12 @@ const TYPES: &[(i32, &str, DType, Storage)] = &[
     (18, "FLOAT8E4M3FNUZ", DType::U8, Unread),
     (19, "FLOAT8E5M2", DType::U8, Unread),
     (20, "FLOAT8E5M2FNUZ", DType::U8, Unread),
-    (21, "UINT4", DType::U8, Unread),
-    (22, "INT4", DType::U8, Unread),
+    (21, "UINT4", DType::U8, Packed(4)),
+    (22, "INT4", DType::I8, Packed(4)),
     (23, "FLOAT4E2M1", DType::U8, Unread),
     (24, "FLOAT8E8M0", DType::U8, Unread),
-    (25, "UINT2", DType::U8, Unread),
-    (26, "INT2", DType::U8, Unread),
+    (25, "UINT2", DType::U8, Packed(2)),
+    (26, "INT2", DType::I8, Packed(2)),
     (27, "FLOAT6E2M3", DType::U8, Unread),
     (28, "FLOAT6E3M2", DType::U8, Unread),
 ];
@@ -65,6 +67,11 @@ pub(crate) fn value_type(number: i32) -> Result<DType, String> {
         Some(&(_, name, ..)) => Err(name.into()),
         None => Err(format!("number {number}")),
     }
+}
+
+/// Whether elements are integers of fewer bits than their array's.
+pub(crate) fn is_packed(tensor: &Tensor) -> bool {
+    TYPES.iter().any(|row| row.0 == tensor.data_type && matches!(row.3, Packed(_)))
 }
 
 /// Turns `TensorProto`s into arrays.
@@ -87,15 +94,21 @@ impl<'a> TensorReader<'a> {
         }
         let shape = extents(&tensor.dims, label)?;
         let elements = self.limits.check_shape(&shape, place)?;
-        let stored = if storage == Plain { dtype.bytes() } else { 2 };
+        // What a field of integers holds in one of them.
+        let (stored, entries) = match storage {
+            Packed(bits) => (1, elements.div_ceil(8 / bits)),
+            Plain => (dtype.bytes(), elements),
+            _ => (2, elements),
+        };
         let expected =
-            elements.checked_mul(stored).ok_or_else(|| Error::model(place(), "its size overflows"))?;
+            entries.checked_mul(stored).ok_or_else(|| Error::model(place(), "its size overflows"))?;
         let bytes = if tensor.data_location == EXTERNAL {
             self.external.read(&tensor.external_data, label, expected)?
         } else if let Some(raw) = tensor.raw_data {
             raw
         } else {
-            typed_data(&tensor, dtype, stored, elements, label)?
+            let dtype = if matches!(storage, Packed(_)) { DType::U8 } else { dtype };
+            typed_data(&tensor, dtype, stored, entries, label)?
         };
         if bytes.len() != expected {
             let problem =
@@ -105,6 +118,7 @@ impl<'a> TensorReader<'a> {
         let bytes = match storage {
             Binary16 => widened(&bytes, f32_from_binary16),
             Bfloat16 => widened(&bytes, f32_from_bfloat16),
+            Packed(bits) => unpacked(&bytes, bits, elements, dtype),
             _ if dtype == DType::Bool => bytes.iter().map(|&b| (b != 0) as u8).collect(),
             _ => bytes,
         };
@@ -202,6 +216,16 @@ fn range(dtype: DType, stored: usize) -> (i128, i128) {
         DType::I8 | DType::I16 | DType::I32 => (-(1 << (bits - 1)), (1 << (bits - 1)) - 1),
         _ => (0, (1 << bits) - 1),
     }
+}
+
+/// One byte for each of `elements` integers of `bits` bits.
+fn unpacked(bytes: &[u8], bits: usize, elements: usize, dtype: DType) -> Vec<u8> {
+    let above = 8 - bits; // what an integer is shifted up by, and back with its sign
+    let element = |position: usize| {
+        let shifted = bytes[position * bits / 8] >> (position * bits % 8) << above;
+        if dtype == DType::I8 { (shifted as i8 >> above) as u8 } else { shifted >> above }
+    };
+    (0..elements).map(element).collect()
 }
 
 fn widened(bytes: &[u8], widen: fn(u16) -> f32) -> Vec<u8> {

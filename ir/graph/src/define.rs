@@ -139,6 +139,14 @@ pub(crate) fn output_types(
 ) -> Result<Vec<(DType, Vec<usize>)>, Error> {
     let (builder, outputs) =
         define_alone(graph, node, &|id| graph.value(id).quantization.clone(), quantized)?;
+    // Most operators compute with whatever integers they are given; these can only be moved and converted.
+    let packed = node.inputs.iter().flatten().find(|id| graph.value(**id).dtype.is_packed());
+    if let Some(&id) = packed.filter(|_| computes_with_packed(builder.program())) {
+        let reason =
+            format!("it computes with `{}`, whose elements have 4 bits: dequantize it", graph.value(id).name);
+        let (node, operator) = (node.name.clone(), node.operator.name().into());
+        return Err(Error::Unsupported { node, operator, reason });
+    }
     for &tensor in &outputs {
         let bytes = elements(builder.program().shape(tensor)).and_then(|n| n.checked_mul(8));
         if bytes.is_none() {
@@ -148,6 +156,20 @@ pub(crate) fn output_types(
         }
     }
     Ok(outputs.into_iter().map(|t| (builder.dtype(t), builder.shape(t))).collect())
+}
+
+/// Whether an operation has an operand or result of a type that constants alone have.
+fn computes_with_packed(program: &Program) -> bool {
+    let mut found = false;
+    for statement in program.statements() {
+        found |= statement.reduce != Reduce::Set && program.dtype(statement.out).is_packed();
+        statement.body.visit(&mut |node| match node {
+            Expr::Unary(_, a) | Expr::Binary(_, a, _) => found |= program.type_of(a).is_packed(),
+            Expr::Cast(to, _) => found |= to.is_packed(),
+            _ => {}
+        });
+    }
+    found
 }
 
 /// What a node would compute if its inputs were quantized as `inputs` says, and its outputs as `outputs` says.

@@ -147,6 +147,7 @@ pub(crate) struct Scope<'a> {
     /// Values that could not be imported; what reads them is skipped, so that each fault is told once.
     poisoned: Vec<String>,
     quantization: &'a BTreeMap<String, Quantization>,
+    packed: &'a BTreeSet<String>,
     options: &'a Options,
     /// The graph around a region.
     outer: Option<&'a Scope<'a>>,
@@ -179,6 +180,7 @@ impl<'a> Scope<'a> {
             names: BTreeMap::new(),
             poisoned: vec![],
             quantization: &model.quantization,
+            packed: &model.packed,
             outer,
             options,
             captures: vec![],
@@ -294,6 +296,11 @@ impl<'a> Scope<'a> {
         let id = self.add_constant(name, array.clone());
         self.graph.values[id.0 as usize].quantization = self.quantization_of(name, id)?;
         Ok(Some(id))
+    }
+
+    /// Whether a name is that of a constant whose integers have fewer bits in the file.
+    fn is_packed(&self, name: &str) -> bool {
+        self.packed.contains(name) || self.outer.is_some_and(|outer| outer.is_packed(name))
     }
 
     /// How the integers of a value stand for reals, if the file says so.

@@ -3,7 +3,7 @@
 //! Owns the meeting point of file formats and operators. An importer knows bytes and fills this in; the
 //! operators' own files know what a framework's node means and turn it into graph nodes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nablac_index::{Array, DType};
 
@@ -31,6 +31,8 @@ pub struct SourceModel {
     pub outputs: Vec<SourceTensor>,
     /// Weights and other constants by value name.
     pub constants: BTreeMap<String, Array>,
+    /// The constants of integers that have fewer bits in the file than their element type has here.
+    pub packed: BTreeSet<String>,
     /// How integers of a tensor stand for reals, by value name, where the file says so.
     pub quantization: BTreeMap<String, Quantization>,
     /// The nodes, in the file's order (importers do not sort).

@@ -52,6 +52,33 @@ fn raw_data_is_little_endian() {
 }
 
 #[test]
+fn narrow_integers_are_unpacked_from_the_lowest_bits_on() {
+    let raw = |data_type, bytes: &[u8], dims: &[i64]| {
+        constant(Tensor { raw_data: Some(bytes.to_vec()), ..of(data_type, dims) })
+    };
+    let cases = [
+        (21, DType::U8, &[0xf1, 0x09][..], &[1, 15, 9][..]),
+        (22, DType::I8, &[0x87, 0x0f], &[7, -8, -1]),
+        (25, DType::U8, &[0b11_10_01_00, 0b11], &[0, 1, 2, 3, 3]),
+        (26, DType::I8, &[0b11_10_01_00, 0b10], &[0, 1, -2, -1, -2]),
+    ];
+    for (data_type, dtype, bytes, values) in cases {
+        let dims = [values.len() as i64];
+        let array = raw(data_type, bytes, &dims).unwrap();
+        assert_eq!((array.dtype(), array.to_i64()), (dtype, values.to_vec()));
+        let entries = bytes.iter().map(|&byte| i32::from(byte)).collect();
+        let typed = constant(Tensor { int32_data: entries, ..of(data_type, &dims) }).unwrap();
+        assert_eq!(typed, array);
+        let error = raw(data_type, &bytes[1..], &dims).unwrap_err().to_string();
+        assert!(error.contains("2 bytes are expected"), "{error}");
+    }
+    let mut model = small();
+    model.graph.as_mut().unwrap().initializer[0] =
+        Tensor { name: "w".into(), raw_data: Some(vec![0x21]), ..of(22, &[2]) };
+    assert!(import(&model).unwrap().packed.contains("w"));
+}
+
+#[test]
 fn lengths_and_ranges_are_checked() {
     let raw = |bytes: usize| Tensor { raw_data: Some(vec![0; bytes]), ..of(1, &[2, 2]) };
     for (tensor, parts) in [
@@ -88,12 +115,19 @@ fn unsupported_types_are_named_all_at_once() {
     graph.initializer = vec![
         Tensor { name: "w".into(), ..of(8, &[1]) },
         Tensor { name: "eight".into(), ..of(17, &[1]) },
-        Tensor { name: "four".into(), ..of(22, &[1]) },
+        Tensor { name: "four".into(), ..of(23, &[1]) },
         Tensor { name: "pieces".into(), segment: Some(Segment {}), ..of(1, &[1]) },
     ];
     let values = Tensor { name: "sparse".into(), ..of(1, &[1]) };
     graph.sparse_initializer = vec![SparseTensor { values: Some(values) }];
-    let parts =
-        ["`w` has element type STRING", "`eight`", "FLOAT8E4M3FN", "`four`", "INT4", "`pieces`", "`sparse`"];
+    let parts = [
+        "`w` has element type STRING",
+        "`eight`",
+        "FLOAT8E4M3FN",
+        "`four`",
+        "FLOAT4E2M1",
+        "`pieces`",
+        "`sparse`",
+    ];
     assert_fails(import(&model), Fault::Unsupported, &parts);
 }

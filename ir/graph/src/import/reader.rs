@@ -12,6 +12,8 @@ use crate::quantization::Requantization;
 use crate::rewrite::remove_unread;
 use crate::source::{Framework, SourceAttribute, SourceModel, SourceNode};
 
+mod quantized;
+
 /// A framework's node, with its inputs looked up.
 pub struct Reader<'r, 's> {
     scope: &'r mut Scope<'s>,

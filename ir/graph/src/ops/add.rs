@@ -1,6 +1,7 @@
 //! `y[…] = a[…] + b[…]`, broadcast
 //!
-//! TFLite brings quantized operands to the larger one's scale first (`quantized/addition.rs`).
+//! TFLite brings quantized operands to the larger one's scale first (`quantized/addition.rs`); ONNX Runtime adds them in single precision
+//! (`quantized/single_precision.rs`).
 
 use serde::{Deserialize, Serialize};
 

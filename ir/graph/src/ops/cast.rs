@@ -39,6 +39,9 @@ impl Operation for Cast {
     fn import(node: &mut Reader) -> Result<Vec<ValueId>, Error> {
         let x = node.input(0)?;
         let to = match (node.operator(), node.output_dtype(0)) {
+            ("CastLike", _) if node.is_packed(1) => {
+                return Err(node.unsupported("conversion to integers of fewer than 8 bits"));
+            }
             ("CastLike", _) => node.dtype(node.input(1)?),
             ("CAST", Some(dtype)) => dtype, // the options may be absent
             ("CAST", None) => from_tflite(node, "out_data_type")?,

@@ -34,26 +34,8 @@ impl Operation for Conv {
     const SPELLINGS: &'static [Spelling] = &[onnx("Conv", 1), tflite("CONV_2D"), tflite("DEPTHWISE_CONV_2D")];
 
     fn import(node: &mut Reader) -> Result<Vec<ValueId>, Error> {
-        let (layout, filter) = match node.operator() {
-            "CONV_2D" => (Layout::ChannelsLast, FilterLayout::Ohwi),
-            "DEPTHWISE_CONV_2D" => (Layout::ChannelsLast, FilterLayout::Ihwo),
-            _ => (Layout::ChannelsFirst, FilterLayout::Oihw),
-        };
-        let [x, w] = [node.shape(node.input(0)?), node.shape(node.input(1)?)];
-        let mismatch = || node.malformed(format!("weights of shape {w:?} for an input of shape {x:?}"));
-        let (_, inputs, space) = layout.split(&x).ok_or_else(mismatch)?;
-        let (_, seen, kernel) = filter.split(&w).ok_or_else(mismatch)?;
-        if x.len() != w.len() || seen == 0 || kernel.contains(&0) {
-            return Err(mismatch());
-        }
-        check_kernel(node, &kernel)?;
-        let groups = match node.operator() {
-            "CONV_2D" => inputs / seen,
-            "DEPTHWISE_CONV_2D" => inputs,
-            _ => count(node, "group", node.int("group", 1)?)?,
-        };
-        let window = Window::import(node, &kernel, &space)?;
-        let y = node.same(Conv { groups, layout, filter, window })?[0];
+        let conv = Conv::of(node, node.input(0)?, node.input(1)?)?;
+        let y = node.same(conv)?[0];
         Ok(vec![activation::fused(node, y)?])
     }
 
@@ -88,6 +70,32 @@ impl Operation for Conv {
         });
         definition.output(y);
         Ok(())
+    }
+}
+
+impl Conv {
+    /// The convolution of `x` by weights `w` that a framework's node says.
+    pub(super) fn of(node: &Reader, x: ValueId, w: ValueId) -> Result<Conv, Error> {
+        let (layout, filter) = match node.operator() {
+            "CONV_2D" => (Layout::ChannelsLast, FilterLayout::Ohwi),
+            "DEPTHWISE_CONV_2D" => (Layout::ChannelsLast, FilterLayout::Ihwo),
+            _ => (Layout::ChannelsFirst, FilterLayout::Oihw),
+        };
+        let [x, w] = [node.shape(x), node.shape(w)];
+        let mismatch = || node.malformed(format!("weights of shape {w:?} for an input of shape {x:?}"));
+        let (_, inputs, space) = layout.split(&x).ok_or_else(mismatch)?;
+        let (_, seen, kernel) = filter.split(&w).ok_or_else(mismatch)?;
+        if x.len() != w.len() || seen == 0 || kernel.contains(&0) {
+            return Err(mismatch());
+        }
+        check_kernel(node, &kernel)?;
+        let groups = match node.operator() {
+            "CONV_2D" => inputs / seen,
+            "DEPTHWISE_CONV_2D" => inputs,
+            _ => count(node, "group", node.int("group", 1)?)?,
+        };
+        let window = Window::import(node, &kernel, &space)?;
+        Ok(Conv { groups, layout, filter, window })
     }
 }
 

@@ -3,6 +3,7 @@
 use nablac_index::{Array, DType, Expr, Index, Reduce, TensorId, Value, axes};
 use serde::{Deserialize, Serialize};
 
+use super::linear_quantization::Parameters;
 use crate::error::Error;
 use crate::graph::ValueId;
 use crate::import::Reader;
@@ -21,7 +22,8 @@ pub struct Dequantize {
 
 impl Operation for Dequantize {
     const NAME: &'static str = "dequantize";
-    const SPELLINGS: &'static [Spelling] = &[onnx("DequantizeLinear", 10), tflite("DEQUANTIZE")];
+    const SPELLINGS: &'static [Spelling] = 
+        &[onnx("DequantizeLinear", 10), onnx("com.microsoft::DequantizeLinear", 1), tflite("DEQUANTIZE")];
 
     fn import(node: &mut Reader) -> Result<Vec<ValueId>, Error> {
         let x = node.input(0)?;
@@ -36,6 +38,11 @@ impl Operation for Dequantize {
             return dequantize(node, x, &quantized.quantization).map(|y| vec![y]);
         }
         let (axis, block) = scale_axis(node)?;
+        let parameters = Parameters { scale: node.input(1)?, zero_point: node.optional(2) };
+        match block {
+            0 => parameters.known(node, node.dtype(x), &node.shape(x), axis).map(drop)?,
+            _ => parameters.known_scales(node).map(drop)?,
+        }
         let mut inputs = vec![x, node.input(1)?];
         inputs.extend(node.optional(2));
         Ok(vec![node.add_plain(Dequantize { axis, block }, &inputs, None)?])
@@ -104,8 +111,9 @@ pub(super) fn check(
     let fits = match own[..] {
         [] | [1] => true,
         [count] if block == 0 => count == extent,
+        _ if block == 0 => false,
         _ => {
-            let blocks = extent.div_ceil(block.max(1));
+            let blocks = extent.div_ceil(block);
             let expected = x.iter().enumerate().map(|(d, &n)| if d == axis { blocks } else { n });
             own.iter().copied().eq(expected)
         }

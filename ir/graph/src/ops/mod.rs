@@ -15,6 +15,7 @@ pub mod attribute;
 mod broadcast;
 mod convolution;
 mod layout;
+mod linear_quantization;
 mod pool;
 pub(crate) mod quantized;
 mod reduce;
@@ -74,6 +75,7 @@ operators! {
     relu::Relu,
     reshape::Reshape,
     resize::Resize,
+    round::Round,
     scan::Scan,
     sigmoid::Sigmoid,
     slice::Slice,
@@ -89,8 +91,15 @@ operators! {
 
 compositions! {
     constant,
+    conv_integer,
+    dynamic_quantize_linear,
     flatten,
+    mat_mul_integer,
     pack,
+    q_gemm,
+    qlinear,
+    qlinear_conv,
+    qlinear_mat_mul,
     range,
     shape,
     split,

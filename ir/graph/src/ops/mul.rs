@@ -1,7 +1,7 @@
 //! `y[…] = a[…] * b[…]`, broadcast
 //!
 //! TFLite multiplies the quantized operands' steps, and the product by `scale_a * scale_b / scale_y`, both operations in single
-//! precision.
+//! precision. ONNX Runtime's form is in `quantized/single_precision.rs`.
 
 use serde::{Deserialize, Serialize};
 
@@ -34,9 +34,10 @@ impl Operation for Mul {
     fn define(&self, definition: &mut Definition) -> Result<(), Error> {
         broadcast::pair(definition, |a, b| a * b)
     }
+
     fn define_quantized(&self, definition: &mut Definition) -> Result<(), Error> {
         let Some(fixed) = FixedPoint::<2>::of(definition)? else {
-            return quantized::derive(definition, &|definition| self.define(definition));
+            return quantized::product(definition, &|definition| self.define(definition));
         };
         let [a, b] = &fixed.inputs;
         let scale = a.scale * b.scale / fixed.output.scale;

@@ -49,7 +49,9 @@ pub(super) struct Point {
 impl Pool {
     pub(super) fn import(node: &Reader) -> Result<Pool, Error> {
         let tflite = node.framework() == Framework::Tflite;
-        let layout = if tflite { Layout::ChannelsLast } else { Layout::ChannelsFirst };
+        // ONNX Runtime's pools of integers know both orders.
+        let last = tflite || node.int("channels_last", 0)? != 0;
+        let layout = if last { Layout::ChannelsLast } else { Layout::ChannelsFirst };
         let shape = node.shape(node.input(0)?);
         let (_, _, input) =
             layout.split(&shape).ok_or_else(|| node.malformed(format!("an input of shape {shape:?}")))?;

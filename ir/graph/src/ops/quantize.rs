@@ -7,11 +7,11 @@ use super::attribute;
 use super::cast::from_onnx;
 use super::dequantize::{check, parameters, position, scale_axis};
 use super::identity::Identity;
+use super::linear_quantization::Parameters;
 use crate::error::Error;
 use crate::graph::{Quantized, ValueId};
 use crate::import::Reader;
 use crate::operator::{Definition, Operation, Spelling, onnx, tflite};
-use crate::quantization::Quantization;
 use crate::source::Framework;
 
 /// Reals to the integers that stand for them. The inputs are `x`, scales, and zero points that may be left out.
@@ -30,7 +30,8 @@ pub struct Quantize {
 
 impl Operation for Quantize {
     const NAME: &'static str = "quantize";
-    const SPELLINGS: &'static [Spelling] = &[onnx("QuantizeLinear", 10), tflite("QUANTIZE")];
+    const SPELLINGS: &'static [Spelling] = 
+        &[onnx("QuantizeLinear", 10), onnx("com.microsoft::QuantizeLinear", 1), tflite("QUANTIZE")];
 
     fn import(node: &mut Reader) -> Result<Vec<ValueId>, Error> {
         if node.framework() == Framework::Tflite { import_tflite(node) } else { import_onnx(node) }
@@ -84,6 +85,9 @@ fn import_tflite(node: &mut Reader) -> Result<Vec<ValueId>, Error> {
 
 fn import_onnx(node: &mut Reader) -> Result<Vec<ValueId>, Error> {
     let (x, scale, zero) = (node.input(0)?, node.input(1)?, node.optional(2));
+    if node.is_packed(2) {
+        return Err(node.unsupported("its integers have fewer than 8 bits: only constants may"));
+    }
     let to = match zero {
         Some(zero) => node.dtype(zero),
         None if node.int("output_dtype", 0)? != 0 => from_onnx(node, "output_dtype")?,
@@ -91,31 +95,13 @@ fn import_onnx(node: &mut Reader) -> Result<Vec<ValueId>, Error> {
     };
     let (axis, block) = scale_axis(node)?;
     let inputs: Vec<ValueId> = [x, scale].into_iter().chain(zero).collect();
-    let quantized = known(node, scale, zero, axis, block, to)?;
+    let shape = node.shape(x);
+    let parameters = Parameters { scale, zero_point: zero };
+    let known = match block {
+        0 => parameters.known(node, to, &shape, axis)?,
+        _ => parameters.known_scales(node).map(|_| None)?,
+    };
+    let quantized = known.map(|quantization| Quantized { dtype: to, quantization });
     let quantize = Quantize { axis, block, to, half_to_even: true };
     Ok(vec![node.add_plain(quantize, &inputs, quantized)?])
-}
-
-/// What constant scales and zero points make of integers of type `dtype`; nothing where they are known at run time only.
-pub(super) fn known(
-    node: &mut Reader,
-    scale: ValueId,
-    zero: Option<ValueId>,
-    axis: usize,
-    block: usize,
-    dtype: DType,
-) -> Result<Option<Quantized>, Error> {
-    let Some(scales) = node.known(scale).filter(|s| s.dtype() == DType::F32 && block == 0) else { return Ok(None) };
-    let scales: Vec<f32> = scales.to_f64().into_iter().map(|s| s as f32).collect();
-    let zero_points = match zero.map(|zero| node.known(zero)) {
-        None => vec![0; scales.len()],
-        Some(None) => return Ok(None),
-        Some(Some(zeros)) => zeros.to_i64(),
-    };
-    let quantization = Quantization { scales, zero_points, axis };
-    let shape = node.shape(node.input(0)?);
-    match quantization.fault(dtype, &shape) {
-        None => Ok(Some(Quantized { dtype, quantization })),
-        Some(fault) => Err(node.malformed(format!("it has {fault}"))),
-    }
 }

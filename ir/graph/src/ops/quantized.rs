@@ -24,6 +24,7 @@ mod addition;
 mod computed;
 mod fixed_point;
 mod interpolation;
+mod single_precision;
 mod softmax;
 mod softmax_wide;
 mod sum;
@@ -31,6 +32,7 @@ mod sum;
 pub(super) use addition::{Combination, addition, check_scales};
 pub(super) use fixed_point::{FixedPoint, Scaled, entry, table};
 pub(super) use interpolation::{Curve, Sigmoidal, sigmoid_curve};
+pub(super) use single_precision::product;
 pub(super) use softmax::softmax;
 
 /// An operator's law.

@@ -9,7 +9,7 @@
 use nablac_index::{Binary, DType, Expr};
 
 use super::fixed_point::FixedPoint;
-use super::{Law, derive};
+use super::{Law, derive, single_precision};
 use crate::error::Error;
 use crate::import::Reader;
 use crate::operator::Definition;
@@ -39,7 +39,13 @@ pub(in crate::ops) fn addition(
     law: Law,
     combination: Combination,
 ) -> Result<(), Error> {
-    let Some(fixed) = FixedPoint::<2>::of(definition)? else { return derive(definition, law) };
+    let Some(fixed) = FixedPoint::<2>::of(definition)? else {
+        return match combination {
+            Combination::Sum => single_precision::sum(definition, law, |a, b| a + b),
+            Combination::Difference => single_precision::sum(definition, law, |a, b| a - b),
+            Combination::SquaredDifference => derive(definition, law),
+        };
+    };
     let squared = combination == Combination::SquaredDifference;
     let narrow = fixed.inputs.iter().chain([&fixed.output]).all(|value| value.is_narrow());
     let same = fixed.inputs.iter().all(|input| input.dtype == fixed.output.dtype);
