@@ -28,7 +28,7 @@ OPERATORS = frozenset(
     Conv ConvTranspose Gemm MatMul
     Add Sub Mul Div Pow Min Max
     Relu Clip LeakyRelu PRelu Sigmoid Tanh HardSigmoid HardSwish Elu Gelu Erf Exp Log Sqrt Abs Neg
-    MaxPool AveragePool GlobalAveragePool GlobalMaxPool
+    MaxPool AveragePool GlobalAveragePool GlobalMaxPool Resize Upsample ArgMax ArgMin
     BatchNormalization LayerNormalization Softmax ReduceMean ReduceSum ReduceMax ReduceMin
     Reshape Flatten Squeeze Unsqueeze Transpose Pad Concat Split Slice Identity Constant Cast Round
     QuantizeLinear DequantizeLinear DynamicQuantizeLinear QLinearConv QLinearMatMul ConvInteger MatMulInteger
@@ -45,10 +45,12 @@ STATIC_INPUTS = {
     "ReduceMin": (1,),
     "ReduceSum": (1,),
     "Reshape": (1,),
+    "Resize": (1, 2, 3),
     "Slice": (1, 2, 3, 4),
     "Split": (1,),
     "Squeeze": (1,),
     "Unsqueeze": (1,),
+    "Upsample": (1,),
 }
 
 # Positions of the inputs that are constants in a quantized network.

@@ -405,7 +405,8 @@ def casts() -> Cases:
         low = 0 if "u" in source + target else -100
         return lambda generator, shape: generator.uniform(low, 100, shape).round(1).astype(source)
 
-    pairs = [("float32", other) for other in TENSOR_TYPES] + [(other, "float32") for other in TENSOR_TYPES]
+    types = [dtype for dtype in TENSOR_TYPES if dtype != "int4"]
+    pairs = [("float32", other) for other in types] + [(other, "float32") for other in types]
     pairs += [("int32", "int64"), ("int64", "int32"), ("int8", "int32"), ("uint8", "int16"), ("bool", "int32")]
     for source, target in dict.fromkeys(pairs):
         fields = {"inDataType": TENSOR_TYPES[source], "outDataType": TENSOR_TYPES[target]}
@@ -427,9 +428,30 @@ def batch_matmul() -> Cases:
     yield Operator("batch_matmul_constant", "BATCH_MATMUL", operands, "BatchMatMulOptions")
 
 
+def resizes() -> Cases:
+    """Larger and smaller, by whole factors and others, from corner to corner and by half pixels."""
+    modes = {"": {}, "_corners": {"alignCorners": True}, "_half_pixel": {"halfPixelCenters": True}}
+    for code, (suffix, fields) in itertools.product(("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"), modes.items()):
+        options = "ResizeBilinearOptions" if code == "RESIZE_BILINEAR" else "ResizeNearestNeighborOptions"
+        for image, size in (((4, 5), (8, 10)), ((6, 4), (3, 2)), ((3, 7), (5, 4)), ((1, 3), (2, 9)), ((5, 5), (1, 1))):
+            name = f"{code.lower()}{suffix}_{spelled(image)}_to_{spelled(size)}"
+            operands = [Input((2, *image, 3)), integers(*size)]
+            yield Operator(name, code, operands, options, fields)
+
+
+def positions() -> Cases:
+    """The largest and smallest along an axis."""
+    for code, options in (("ARG_MAX", "ArgMaxOptions"), ("ARG_MIN", "ArgMinOptions")):
+        for axis, dtype in itertools.product((0, 1, -1), ("int32", "int64")):
+            name = f"{code.lower()}_axis_{spelled((axis,))}_{dtype}"
+            operands = [Input((3, 5, 4)), scalar(axis)]
+            fields = {"outputType": TENSOR_TYPES[dtype]}
+            yield Operator(name, code, operands, options, fields, output_dtype=dtype)
+
+
 FAMILIES = (
     conv_2d, depthwise_conv_2d, transpose_conv, fully_connected, binary, unary, pools, softmax, reductions,
-    shapes, pads, joins, slices, casts, batch_matmul,
+    shapes, pads, joins, slices, casts, batch_matmul, resizes, positions,
 )  # fmt: skip
 
 

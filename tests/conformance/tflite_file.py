@@ -19,9 +19,11 @@ TENSOR_TYPES = {
     "bool": schema.TensorType.BOOL,
     "int16": schema.TensorType.INT16,
     "int8": schema.TensorType.INT8,
+    "int4": schema.TensorType.INT4,
 }
 # Operators that the reference kernels' list lacks: LiteRT's other kernels, still without a delegate.
 WITHOUT_REFERENCE_KERNEL = frozenset({"ELU"})
+VERSION = 1  # of operators, except for those whose kernels refuse to be that old
 FILE_VERSION = 3  # of the schema
 FILE_IDENTIFIER = b"TFL3"
 
@@ -34,19 +36,39 @@ def normal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray
 
 
 @dataclasses.dataclass
+class Quantization:
+    """How integers stand for reals: scales and zero points, one of each or one per index of an axis."""
+
+    scales: list[float]
+    zero_points: list[int]
+    axis: int = 0
+
+    def table(self) -> schema.QuantizationParametersT:
+        """The schema's table."""
+        table = schema.QuantizationParametersT()
+        table.scale = np.asarray(self.scales, np.float32)
+        table.zeroPoint = np.asarray(self.zero_points, np.int64)
+        table.quantizedDimension = self.axis
+        return table
+
+
+@dataclasses.dataclass
 class Input:
     """A graph input of this shape with random elements."""
 
     shape: tuple[int, ...]
     draw: Draw = normal
+    quantization: Quantization | None = None
 
 
 @dataclasses.dataclass
 class Weight:
-    """A constant of this shape with random elements."""
+    """A constant of this shape with random elements; `packed` ones are small integers that take four bits each."""
 
     shape: tuple[int, ...]
     draw: Draw = normal
+    quantization: Quantization | None = None
+    packed: bool = False
 
 
 @dataclasses.dataclass
@@ -54,6 +76,8 @@ class Parameter:
     """A constant that is given: axes, a shape, paddings."""
 
     value: np.ndarray
+    quantization: Quantization | None = None
+    packed: bool = False
 
 
 @dataclasses.dataclass
@@ -67,6 +91,8 @@ class Operator:
     fields: dict = dataclasses.field(default_factory=dict)
     outputs: int = 1
     output_dtype: str = "float32"
+    quantization: Quantization | None = None  # of every output
+    version: int = VERSION
 
 
 @dataclasses.dataclass
@@ -97,13 +123,21 @@ class File:
         self.graph.tensors, self.graph.inputs, self.graph.outputs = [], [], []
         self.buffers = [schema.BufferT()]
 
-    def tensor(self, name: str, dtype: str, shape: tuple[int, ...], constant: np.ndarray | None = None) -> int:
+    def tensor(
+        self,
+        name: str,
+        dtype: str,
+        shape: tuple[int, ...],
+        constant: bytes | None = None,
+        quantization: Quantization | None = None,
+    ) -> int:
         """Adds a tensor and gives its index."""
         tensor = schema.TensorT()
         tensor.name, tensor.type, tensor.shape, tensor.buffer = name, TENSOR_TYPES[dtype], list(shape), 0
+        tensor.quantization = quantization.table() if quantization else None
         if constant is not None:
             buffer = schema.BufferT()
-            buffer.data = np.frombuffer(constant.tobytes(), np.uint8)
+            buffer.data = np.frombuffer(constant, np.uint8)
             tensor.buffer = len(self.buffers)
             self.buffers.append(buffer)
         self.graph.tensors.append(tensor)
@@ -114,7 +148,7 @@ class File:
         code = schema.OperatorCodeT()
         code.builtinCode = getattr(schema.BuiltinOperator, operator.code)
         code.deprecatedBuiltinCode = min(code.builtinCode, 127)  # where older readers look; 127 says: look above
-        code.version = 1
+        code.version = operator.version
         node = schema.OperatorT()
         node.opcodeIndex, node.inputs, node.outputs = 0, operands, self.graph.outputs
         if operator.options:
@@ -129,6 +163,13 @@ class File:
         return bytes(builder.Output())
 
 
+def nibbles(values: np.ndarray) -> bytes:
+    """Two numbers per byte, the first one in the lower half."""
+    halves = values.astype(np.uint8).ravel() & 15
+    halves = np.append(halves, np.zeros(halves.size % 2, np.uint8))
+    return (halves[::2] | halves[1::2] << 4).astype(np.uint8).tobytes()
+
+
 def write(operator: Operator, values: list[np.ndarray | None], shapes: list[tuple[int, ...]]) -> tuple[bytes, dict]:
     """The file with these output shapes, and its graph inputs by name."""
     file = File()
@@ -139,12 +180,16 @@ def write(operator: Operator, values: list[np.ndarray | None], shapes: list[tupl
             continue
         is_input = isinstance(operand, Input)
         name = f"{'input' if is_input else 'constant'}{position}"
-        operands.append(file.tensor(name, value.dtype.name, value.shape, None if is_input else value))
+        packed = not is_input and operand.packed
+        constant = None if is_input else (nibbles(value) if packed else value.tobytes())
+        dtype = "int4" if packed else value.dtype.name
+        operands.append(file.tensor(name, dtype, value.shape, constant, operand.quantization))
         if is_input:
             inputs[name] = value
             file.graph.inputs.append(operands[-1])
     for position, shape in enumerate(shapes):
-        file.graph.outputs.append(file.tensor(f"output{position}", operator.output_dtype, shape))
+        output = file.tensor(f"output{position}", operator.output_dtype, shape, None, operator.quantization)
+        file.graph.outputs.append(output)
     return file.finish(operator, operands), inputs
 
 

@@ -141,6 +141,14 @@ impl Writer<'_> {
         if self.bounds.lowest(inner).is_some_and(|low| low >= 0) {
             return Ok(Text::new(format!("{} {sign} {n}", text.at(Level::Product)), Level::Product));
         }
+        // Shifts and masks round down.
+        if n > 0 && n.count_ones() == 1 {
+            let text = text.at(Level::Prefix);
+            return Ok(match sign {
+                "/" => Text::new(format!("({text} >> {})", n.trailing_zeros()), Level::Name),
+                _ => Text::new(format!("({text} & {})", n - 1), Level::Name),
+            });
+        }
         let dtype = if is_wide(inner) { DType::I64 } else { DType::I32 };
         let function = match sign {
             "/" => self.helpers.floor_quotient(dtype),

@@ -20,6 +20,8 @@ enum Storage {
     /// As 16-bit floats that become `F32`.
     Binary16,
     Bfloat16,
+    /// Two to a byte, the first in the lower half.
+    Nibbles,
     /// Not read.
     Unread,
 }
@@ -45,7 +47,7 @@ const TYPES: &[(&str, DType, Storage)] = &[
     ("VARIANT", DType::U8, Unread),
     ("UINT32", DType::U32, Plain),
     ("UINT16", DType::U16, Plain),
-    ("INT4", DType::U8, Unread),
+    ("INT4", DType::I4, Nibbles),
     ("BFLOAT16", DType::F32, Bfloat16),
     ("INT2", DType::U8, Unread),
     ("UINT4", DType::U8, Unread),
@@ -136,8 +138,12 @@ impl<'a> Tensor<'a> {
             usize::try_from(d).map_err(|_| Error::model(self.place(), problem))
         };
         let shape = self.dims.iter().map(extent).collect::<Result<Vec<usize>, _>>()?;
-        let stored = if storage == Plain { dtype.bytes() } else { 2 };
-        let expected = nablac_index::elements(&shape).and_then(|n| n.checked_mul(stored));
+        let elements = nablac_index::elements(&shape);
+        let expected = match storage {
+            Nibbles => elements.map(|n| n.div_ceil(2)),
+            Plain => elements.and_then(|n| n.checked_mul(dtype.bytes())),
+            _ => elements.and_then(|n| n.checked_mul(2)),
+        };
         if expected != Some(data.len()) {
             let expected = expected.map_or("too many".into(), |n| n.to_string());
             let problem =
@@ -147,6 +153,7 @@ impl<'a> Tensor<'a> {
         let bytes = match storage {
             Binary16 => widened(data, f32_from_binary16).into(),
             Bfloat16 => widened(data, f32_from_bfloat16).into(),
+            Nibbles => unpacked(data, elements.unwrap_or(0)).into(),
             _ if dtype == DType::Bool => data.iter().map(|&b| (b != 0) as u8).collect(),
             _ => data.clone(),
         };
@@ -209,4 +216,10 @@ impl<'a> Tensor<'a> {
 
 fn widened(bytes: &[u8], widen: fn(u16) -> f32) -> Vec<u8> {
     bytes.chunks_exact(2).flat_map(|b| widen(u16::from_le_bytes([b[0], b[1]])).to_le_bytes()).collect()
+}
+
+/// Each half of a byte as a signed number; the last byte may hold only one.
+fn unpacked(bytes: &[u8], count: usize) -> Vec<u8> {
+    let halves = |&byte: &u8| [(byte << 4) as i8 >> 4, byte as i8 >> 4];
+    bytes.iter().flat_map(halves).take(count).map(|half| half as u8).collect()
 }

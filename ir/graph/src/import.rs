@@ -242,7 +242,8 @@ impl<'a> Scope<'a> {
         }
         let first = self.graph.values.len();
         let quantized = self.quantized_outputs(model, node)?;
-        let outputs = (entry.import)(&mut Reader::new(self, model, node, inputs, quantized)?)?;
+        let outputs = (entry.import)(&mut Reader::new(self, model, node, inputs, quantized.clone())?)?;
+        self.check_scales(node, &outputs, &quantized)?;
         for (position, (name, &id)) in
             node.outputs.iter().zip(&outputs).enumerate().filter(|(_, (n, _))| !n.is_empty())
         {
@@ -261,6 +262,28 @@ impl<'a> Scope<'a> {
             });
         }
         Ok(())
+    }
+
+    /// What a node writes must stand for what its file says that it does: a node that only passes its operand on, or that has
+    /// several outputs, may say otherwise.
+    fn check_scales(
+        &self,
+        node: &SourceNode,
+        outputs: &[ValueId],
+        declared: &[Option<Quantized>],
+    ) -> Result<(), Error> {
+        let differs = |(id, declared): (&ValueId, &Option<Quantized>)| {
+            let own = self.graph.quantized(*id);
+            own.is_some() && declared.is_some() && own != *declared
+        };
+        match outputs.iter().zip(declared).position(differs) {
+            None => Ok(()),
+            Some(position) => Err(Error::Unsupported {
+                node: node.name.clone(),
+                operator: node.operator.clone(),
+                reason: format!("its output `{}` has another scale than it is given", node.outputs[position]),
+            }),
+        }
     }
 
     fn resolve(&mut self, model: &SourceModel, name: &str, node: &SourceNode) -> Result<ValueId, Error> {

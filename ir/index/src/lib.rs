@@ -32,7 +32,7 @@ pub use parse::{parse, parse_array, parse_literal, parse_program, parse_reduce, 
 pub use print::{KEYWORDS, array_text, is_inline, literal_text};
 pub use program::{
     Branch, Carry, Loop, LoopId, Program, Reduce, Repeat, Role, State, Statement, Step, Tensor, TensorId,
-    for_each_read, for_each_statement_mut, for_each_write, largest, smallest,
+    for_each_carry, for_each_read, for_each_statement_mut, for_each_write, largest, smallest,
 };
 pub use rewrite::*;
 pub use scope::{Element, Scope, is_loop_name};

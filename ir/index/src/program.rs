@@ -16,7 +16,7 @@ use crate::index::Index;
 mod visit;
 
 use visit::visit_steps;
-pub use visit::{for_each_read, for_each_statement_mut, for_each_write};
+pub use visit::{for_each_carry, for_each_read, for_each_statement_mut, for_each_write};
 
 /// A tensor of a program, by position.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -266,7 +266,9 @@ impl<'r, 's> Reader<'r, 's> {
         inputs: &[Option<ValueId>],
         regions: Vec<Graph>,
     ) -> Result<Vec<ValueId>, Error> {
-        if self.requantization.is_none() {
+        let quantized = inputs.iter().flatten().any(|&id| self.quantized(id).is_some())
+            || self.quantized.iter().any(Option::is_some);
+        if self.requantization.is_none() || !quantized {
             let real = inputs.iter().map(|id| id.map(|id| self.real(id)).transpose());
             let real = real.collect::<Result<Vec<_>, Error>>()?;
             let added = self.scope.graph.add_node(&self.node.name, operator.into(), &real, regions);

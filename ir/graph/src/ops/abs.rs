@@ -1,8 +1,11 @@
 //! `y[…] = |x[…]|`
+//!
+//! TFLite multiplies the magnitude of a quantized element's steps by `scale_x / scale_y` in single precision.
 
 use nablac_index::Unary;
 use serde::{Deserialize, Serialize};
 
+use super::quantized::{self, FixedPoint};
 use crate::error::Error;
 use crate::graph::ValueId;
 use crate::import::Reader;
@@ -22,5 +25,12 @@ impl Operation for Abs {
 
     fn define(&self, definition: &mut Definition) -> Result<(), Error> {
         definition.map_number(|x| x.unary(Unary::Abs))
+    }
+    fn define_quantized(&self, definition: &mut Definition) -> Result<(), Error> {
+        let Some(fixed) = FixedPoint::<1>::of(definition)? else {
+            return quantized::derive(definition, &|definition| self.define(definition));
+        };
+        let scale = f64::from(fixed.inputs[0].scale / fixed.output.scale);
+        fixed.map(definition, |x| fixed.product(x.unary(Unary::Abs), scale))
     }
 }

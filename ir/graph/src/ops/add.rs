@@ -5,7 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{activation, broadcast, quantized};
+use super::quantized::{self, Combination};
+use super::{activation, broadcast};
 use crate::error::Error;
 use crate::graph::ValueId;
 use crate::import::Reader;
@@ -20,6 +21,7 @@ impl Operation for Add {
     const SPELLINGS: &'static [Spelling] = &[onnx("Add", 7), tflite("ADD"), aten("add.Tensor")];
 
     fn import(node: &mut Reader) -> Result<Vec<ValueId>, Error> {
+        quantized::check_scales(node)?;
         let operands = broadcast::scaled(node)?;
         let y = node.add(Add {}, &operands)?;
         Ok(vec![activation::fused(node, y)?])
@@ -30,6 +32,6 @@ impl Operation for Add {
     }
 
     fn define_quantized(&self, definition: &mut Definition) -> Result<(), Error> {
-        quantized::addition(definition, &|definition| self.define(definition), |a, b| a + b)
+        quantized::addition(definition, &|definition| self.define(definition), Combination::Sum)
     }
 }

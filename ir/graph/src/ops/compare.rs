@@ -1,9 +1,13 @@
 //! `y[…] = a[…] < b[…]`, broadcast, or another comparison
+//!
+//! TFLite compares the steps of quantized operands, shifted up by eight bits and multiplied by their scales in fixed point.
 
-use nablac_index::{Binary, DType};
+use nablac_index::{Binary, DType, Expr};
 use serde::{Deserialize, Serialize};
 
 use super::broadcast;
+use super::quantized::{self, Scaled};
+use super::requantize::{Fixed, fixed_rounding, integer};
 use crate::error::Error;
 use crate::graph::ValueId;
 use crate::import::Reader;
@@ -70,17 +74,40 @@ impl Operation for Compare {
     }
 
     fn define(&self, definition: &mut Definition) -> Result<(), Error> {
-        let operation = match self.relation {
+        let operation = self.operation();
+        let ordered = !matches!(self.relation, Relation::Equal | Relation::NotEqual);
+        let dtype = definition.dtype(definition.input(0)?);
+        definition.require(dtype != DType::Bool || !ordered, || "booleans have no order".into())?;
+        broadcast::pair_to(definition, DType::Bool, |a, b| a.binary(operation, b))
+    }
+    fn define_quantized(&self, definition: &mut Definition) -> Result<(), Error> {
+        let Some(rounding) = definition.requantization().and_then(fixed_rounding) else {
+            return quantized::derive(definition, &|definition| self.define(definition));
+        };
+        let scaled = [Scaled::input(definition, 0)?, Scaled::input(definition, 1)?];
+        if !scaled.iter().all(Scaled::is_narrow) {
+            return Err(definition.unsupported("comparison of 16-bit values: keep them in float"));
+        }
+        let operation = self.operation();
+        broadcast::mixed(definition, DType::Bool, |operands| {
+            let reals = operands.into_iter().zip(&scaled).map(|(x, input)| {
+                let steps = input.centred(x).binary(Binary::Shl, integer(8));
+                Fixed::of(f64::from(input.scale)).apply(rounding, steps)
+            });
+            reals.reduce(|a, b| a.binary(operation, b)).unwrap_or(Expr::integer(DType::Bool, 0))
+        })
+    }
+}
+
+impl Compare {
+    fn operation(&self) -> Binary {
+        match self.relation {
             Relation::Equal => Binary::Eq,
             Relation::NotEqual => Binary::Ne,
             Relation::Less => Binary::Lt,
             Relation::LessEqual => Binary::Le,
             Relation::Greater => Binary::Gt,
             Relation::GreaterEqual => Binary::Ge,
-        };
-        let ordered = !matches!(self.relation, Relation::Equal | Relation::NotEqual);
-        let dtype = definition.dtype(definition.input(0)?);
-        definition.require(dtype != DType::Bool || !ordered, || "booleans have no order".into())?;
-        broadcast::pair_to(definition, DType::Bool, |a, b| a.binary(operation, b))
+        }
     }
 }

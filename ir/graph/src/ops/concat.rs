@@ -1,9 +1,14 @@
 //! `y[…, j + offset, …] = x[…, j, …]` for each operand `x`, where the offset is the extent of those before it
+//!
+//! TFLite brings unsigned parts at other scales to the output's in single precision: `round(x * r + (-zero_x * r)) + zero_y`, where
+//! `r = scale_x * (1 / scale_y)`. Its kernels of other types ask for one scale.
 
-use nablac_index::{Expr, Reduce, axes};
+use nablac_index::{DType, Expr, Index, Reduce, TensorId, Unary, axes};
 use serde::{Deserialize, Serialize};
 
 use super::activation;
+use super::quantized::{self, Scaled, entry, table};
+use super::requantize::fixed_rounding;
 use crate::error::Error;
 use crate::graph::ValueId;
 use crate::import::Reader;
@@ -61,6 +66,23 @@ impl Operation for Concat {
         definition.output(y);
         Ok(())
     }
+
+    fn define_quantized(&self, definition: &mut Definition) -> Result<(), Error> {
+        if definition.requantization().and_then(fixed_rounding).is_none() {
+            return quantized::derive(definition, &|definition| self.define(definition));
+        }
+        let output = Scaled::output(definition)?;
+        let inputs = (0..definition.inputs().len()).map(|part| Scaled::input(definition, part));
+        let inputs = inputs.collect::<Result<Vec<_>, Error>>()?;
+        if inputs.iter().all(|input| *input == output) || !inputs.iter().all(Scaled::is_narrow) {
+            return quantized::derive(definition, &|definition| self.define(definition));
+        }
+        for (part, input) in inputs.iter().enumerate().filter(|(_, input)| **input != output) {
+            let rescaled = rescaled(definition, part, input, &output)?;
+            definition.inputs[part] = Some(rescaled);
+        }
+        self.define(definition)
+    }
 }
 
 /// The parts one behind the other; a single one is itself.
@@ -69,4 +91,24 @@ pub(super) fn concat(node: &mut Reader, axis: usize, parts: &[ValueId]) -> Resul
         [part] => Ok(*part),
         _ => node.add(Concat { axis }, parts),
     }
+}
+
+/// A part at the scale of the output.
+fn rescaled(
+    definition: &mut Definition,
+    part: usize,
+    input: &Scaled,
+    output: &Scaled,
+) -> Result<TensorId, Error> {
+    let x = definition.input(part)?;
+    let ratio = input.scale * (1.0 / output.scale);
+    let bias = -(input.zero_point as f32) * ratio;
+    let table = table(definition, input.dtype, output.dtype, |x| {
+        let real = x.cast(DType::F32) * Expr::f32(ratio) + Expr::f32(bias);
+        output.saturated(real.unary(Unary::RoundAway).cast(DType::I32))
+    });
+    let shape = definition.shape(x);
+    Ok(definition.builder.map("rescaled", output.dtype, &shape, |at| {
+        Expr::read(table, [entry(Index::of_read(x, at.to_vec()))])
+    }))
 }

@@ -42,7 +42,8 @@ impl Operation for FullyConnected {
             return Err(definition.malformed(format!("weights of shape {w_shape:?}")));
         };
         definition.require(definition.dtype(w) == dtype, || "weights of another type than the input".into())?;
-        let lead = (0..=shape.len()).rev().find(|&d| shape[d..].iter().product::<usize>() == inner);
+        // A trailing extent of one is the row's own.
+        let lead = (0..shape.len()).rev().chain([shape.len()]).find(|&d| shape[d..].iter().product::<usize>() == inner);
         let lead = lead.filter(|&d| !self.keep_dimensions || d + 1 == shape.len()).ok_or_else(|| {
             definition.unsupported(format!(
                 "weights of shape {w_shape:?} divide a dimension of the input's {shape:?}: reshape it before"

@@ -1,7 +1,11 @@
 //! `y[…] = x[…]`
+//!
+//! TFLite's QUANTIZE, from integers to integers at another scale, is one too: it takes the quotient of the scales in double
+//! precision.
 
 use serde::{Deserialize, Serialize};
 
+use super::quantized::{self, FixedPoint};
 use crate::error::Error;
 use crate::graph::ValueId;
 use crate::import::Reader;
@@ -34,5 +38,13 @@ impl Operation for Identity {
 
     fn define(&self, definition: &mut Definition) -> Result<(), Error> {
         definition.map(|x| x)
+    }
+
+    fn define_quantized(&self, definition: &mut Definition) -> Result<(), Error> {
+        let Some(fixed) = FixedPoint::<1>::of(definition)? else {
+            return quantized::derive(definition, &|definition| self.define(definition));
+        };
+        let scale = f64::from(fixed.inputs[0].scale) / f64::from(fixed.output.scale);
+        fixed.map(definition, |x| fixed.product(x, scale))
     }
 }

@@ -1,10 +1,13 @@
 //! `y[…] = a[…] * b[…]`, broadcast
 //!
-//! ONNX Runtime's form for integers is in `quantized/single_precision.rs`.
+//! TFLite multiplies the quantized operands' steps, and the product by `scale_a * scale_b / scale_y`, both operations in single
+//! precision. ONNX Runtime's form is in `quantized/single_precision.rs`.
 
 use serde::{Deserialize, Serialize};
 
-use super::{activation, broadcast, quantized};
+use super::quantized::{self, FixedPoint};
+use super::requantize::integer;
+use super::{activation, broadcast};
 use crate::error::Error;
 use crate::graph::ValueId;
 use crate::import::Reader;
@@ -33,6 +36,15 @@ impl Operation for Mul {
     }
 
     fn define_quantized(&self, definition: &mut Definition) -> Result<(), Error> {
-        quantized::product(definition, &|definition| self.define(definition))
+        let Some(fixed) = FixedPoint::<2>::of(definition)? else {
+            return quantized::product(definition, &|definition| self.define(definition));
+        };
+        let [a, b] = &fixed.inputs;
+        let scale = a.scale * b.scale / fixed.output.scale;
+        broadcast::mixed(definition, fixed.output.dtype, |operands| {
+            let steps = operands.into_iter().zip(&fixed.inputs).map(|(x, input)| input.centred(x));
+            let product = steps.reduce(|a, b| a * b).unwrap_or(integer(0));
+            fixed.output.saturated(fixed.product(product, f64::from(scale)))
+        })
     }
 }

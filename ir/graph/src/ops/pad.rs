@@ -248,6 +248,9 @@ fn value(node: &mut Reader, x: ValueId) -> Result<Option<f64>, Error> {
         return node.float("value", 0.0).map(Some);
     }
     let Some(array) = node.optional(2).and_then(|value| node.known(value)) else { return Ok(None) };
+    if let Some(quantized) = node.optional(2).and_then(|value| node.quantized(value)).filter(|_| array.len() == 1) {
+        return Ok(Some(quantized.quantization.dequantize(&array).get(0).as_f64()));
+    }
     let exact = array.len() == 1
         && array.dtype() == node.dtype(x)
         && Value::from_f64(array.dtype(), array.get(0).as_f64()) == array.get(0);

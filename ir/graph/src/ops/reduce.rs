@@ -63,41 +63,68 @@ impl Reduction {
         Ok(Reduction { axes, keep_dimensions: keep != 0 })
     }
 
-    /// `out[n] reduce x[n, t]`, and then, if there is one, `y[n] = result(out[n], count)`.
-    pub(super) fn define(
+    /// `y[n] reduce x[n, t]`.
+    pub(super) fn define(&self, definition: &mut Definition, reduce: Reduce) -> Result<(), Error> {
+        let x = definition.input(0)?;
+        let dtype = definition.dtype(x);
+        self.define_with(definition, dtype, reduce, |at| Expr::read(x, at))
+    }
+
+    /// `y[n] reduce body[n, t]`; the closure is given the input's own indices.
+    pub(super) fn define_with(
         &self,
         definition: &mut Definition,
+        dtype: DType,
         reduce: Reduce,
-        result: Option<fn(Expr, Expr) -> Expr>,
+        body: impl FnOnce(&[Index]) -> Expr,
     ) -> Result<(), Error> {
-        let x = definition.input(0)?;
-        let (shape, dtype) = (definition.shape(x), definition.dtype(x));
+        let shape = definition.shape(definition.input(0)?);
         let split = Split::new(definition, &shape, &self.axes)?;
-        let kept: Vec<(&str, usize)> = split.space.clone();
-        let place = |at: &[Index]| if self.keep_dimensions { split.stretched(at) } else { at.to_vec() };
-        let out: Vec<usize> = match self.keep_dimensions {
-            true => {
-                shape.iter().enumerate().map(|(d, &n)| if self.axes.contains(&d) { 1 } else { n }).collect()
-            }
-            false => kept.iter().map(|l| l.1).collect(),
-        };
-        let Some(result) = result else {
-            let y = definition.builder.local("", dtype, &out);
-            definition.builder.write(y, reduce, &split.all(), |at| {
-                (place(&at[..kept.len()]), Expr::read(x, split.position(at)))
-            });
-            definition.output(y);
-            return Ok(());
-        };
-        definition.require(dtype != DType::Bool, || "its operand is boolean, not a number".into())?;
-        let total = split.emit(definition.builder, "sum", dtype, reduce, |at| Expr::read(x, at));
-        let count: usize = split.over.iter().map(|l| l.1).product();
-        let y = definition.builder.local("", dtype, &out);
-        definition.builder.write(y, Reduce::Set, &kept, |at| {
-            (place(at), result(Expr::read(total, at), Expr::integer(dtype, count as i64)))
+        let y = definition.builder.local("", dtype, &self.out(&split, &shape));
+        definition.builder.write(y, reduce, &split.all(), |at| {
+            (self.place(&split, &at[..split.space.len()]), body(&split.position(at)))
         });
         definition.output(y);
         Ok(())
+    }
+
+    /// `sum[n] += x[n, t]` in type `sum`, then `y[n] = result(sum[n], count)` in type `to`.
+    pub(super) fn define_as(
+        &self,
+        definition: &mut Definition,
+        sum: DType,
+        to: DType,
+        result: impl FnOnce(Expr, i64) -> Expr,
+    ) -> Result<(), Error> {
+        let x = definition.input(0)?;
+        let (shape, dtype) = (definition.shape(x), definition.dtype(x));
+        definition.require(dtype != DType::Bool, || "its operand is boolean, not a number".into())?;
+        let split = Split::new(definition, &shape, &self.axes)?;
+        let total = split.emit(definition.builder, "sum", sum, Reduce::Sum, |at| {
+            if dtype == sum { Expr::read(x, at) } else { Expr::read(x, at).cast(sum) }
+        });
+        let count: usize = split.over.iter().map(|l| l.1).product();
+        let y = definition.builder.local("", to, &self.out(&split, &shape));
+        definition.builder.write(y, Reduce::Set, &split.space, |at| {
+            (self.place(&split, at), result(Expr::read(total, at), count as i64))
+        });
+        definition.output(y);
+        Ok(())
+    }
+
+    /// The shape of the result.
+    fn out(&self, split: &Split, shape: &[usize]) -> Vec<usize> {
+        match self.keep_dimensions {
+            true => {
+                shape.iter().enumerate().map(|(d, &n)| if self.axes.contains(&d) { 1 } else { n }).collect()
+            }
+            false => split.space.iter().map(|l| l.1).collect(),
+        }
+    }
+
+    /// The result's indices, from those that stay.
+    fn place(&self, split: &Split, kept: &[Index]) -> Vec<Index> {
+        if self.keep_dimensions { split.stretched(kept) } else { kept.to_vec() }
     }
 }
 

@@ -28,6 +28,6 @@ impl Operation for ReduceMax {
     fn define(&self, definition: &mut Definition) -> Result<(), Error> {
         // The larger of two booleans is true where either is.
         let boolean = definition.dtype(definition.input(0)?) == DType::Bool;
-        self.reduction.define(definition, if boolean { Reduce::Or } else { Reduce::Max }, None)
+        self.reduction.define(definition, if boolean { Reduce::Or } else { Reduce::Max })
     }
 }

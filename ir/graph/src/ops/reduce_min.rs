@@ -26,6 +26,6 @@ impl Operation for ReduceMin {
     }
 
     fn define(&self, definition: &mut Definition) -> Result<(), Error> {
-        self.reduction.define(definition, Reduce::Min, None)
+        self.reduction.define(definition, Reduce::Min)
     }
 }

@@ -1,8 +1,11 @@
 //! `y[…] = 1 / (1 + e^(-x[…]))`
+//!
+//! TFLite has a table for 8-bit elements, and an interpolated one for 16 bits (`quantized/interpolation.rs`).
 
 use nablac_index::{Expr, Unary};
 use serde::{Deserialize, Serialize};
 
+use super::quantized::{self, FixedPoint, Sigmoidal};
 use crate::error::Error;
 use crate::graph::ValueId;
 use crate::import::Reader;
@@ -25,5 +28,14 @@ impl Operation for Sigmoid {
         let dtype = definition.dtype(definition.input(0)?);
         let one = || Expr::literal(dtype, 1.0);
         definition.map_real(|x| one() / (one() + (-x).unary(Unary::Exp)))
+    }
+
+    fn define_quantized(&self, definition: &mut Definition) -> Result<(), Error> {
+        match FixedPoint::<1>::of(definition)? {
+            Some(fixed) if !fixed.inputs[0].is_narrow() => {
+                quantized::sigmoid_curve(definition, &fixed, Sigmoidal::Sigmoid)
+            }
+            _ => quantized::derive(definition, &|definition| self.define(definition)),
+        }
     }
 }

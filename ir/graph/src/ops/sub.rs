@@ -1,8 +1,11 @@
-//! `y[…] = a[…] - b[…]`, broadcast; a squared difference is its product with itself
+//! `y[…] = a[…] - b[…]`, broadcast
+//!
+//! TFLite brings quantized operands to the larger one's scale first (`quantized/addition.rs`).
 
 use serde::{Deserialize, Serialize};
 
-use super::{Mul, activation, broadcast};
+use super::quantized::{self, Combination};
+use super::{activation, broadcast};
 use crate::error::Error;
 use crate::graph::ValueId;
 use crate::import::Reader;
@@ -14,19 +17,20 @@ pub struct Sub {}
 
 impl Operation for Sub {
     const NAME: &'static str = "sub";
-    const SPELLINGS: &'static [Spelling] =
-        &[onnx("Sub", 7), tflite("SUB"), tflite("SQUARED_DIFFERENCE"), aten("sub.Tensor")];
+    const SPELLINGS: &'static [Spelling] = &[onnx("Sub", 7), tflite("SUB"), aten("sub.Tensor")];
 
     fn import(node: &mut Reader) -> Result<Vec<ValueId>, Error> {
+        quantized::check_scales(node)?;
         let operands = broadcast::scaled(node)?;
         let difference = node.add(Sub {}, &operands)?;
-        if node.operator() == "SQUARED_DIFFERENCE" {
-            return Ok(vec![node.add(Mul {}, &[difference, difference])?]);
-        }
         Ok(vec![activation::fused(node, difference)?])
     }
 
     fn define(&self, definition: &mut Definition) -> Result<(), Error> {
         broadcast::pair(definition, |a, b| a - b)
+    }
+
+    fn define_quantized(&self, definition: &mut Definition) -> Result<(), Error> {
+        quantized::addition(definition, &|definition| self.define(definition), Combination::Difference)
     }
 }

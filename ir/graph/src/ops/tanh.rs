@@ -1,8 +1,11 @@
 //! `y[…] = tanh(x[…])`
+//!
+//! TFLite has a table for 8-bit elements, and an interpolated one for 16 bits (`quantized/interpolation.rs`).
 
 use nablac_index::Unary;
 use serde::{Deserialize, Serialize};
 
+use super::quantized::{self, FixedPoint, Sigmoidal};
 use crate::error::Error;
 use crate::graph::ValueId;
 use crate::import::Reader;
@@ -22,5 +25,14 @@ impl Operation for Tanh {
 
     fn define(&self, definition: &mut Definition) -> Result<(), Error> {
         definition.map_real(|x| x.unary(Unary::Tanh))
+    }
+
+    fn define_quantized(&self, definition: &mut Definition) -> Result<(), Error> {
+        match FixedPoint::<1>::of(definition)? {
+            Some(fixed) if !fixed.inputs[0].is_narrow() => {
+                quantized::sigmoid_curve(definition, &fixed, Sigmoidal::Tanh)
+            }
+            _ => quantized::derive(definition, &|definition| self.define(definition)),
+        }
     }
 }

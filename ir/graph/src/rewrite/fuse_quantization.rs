@@ -154,7 +154,13 @@ fn bounded_readers(graph: &Graph, id: ValueId) -> Option<(Quantized, Vec<usize>)
 /// How a value is quantized by all nodes that read it, and which those are.
 fn integer_readers(graph: &Graph, id: ValueId) -> Option<(Quantized, Vec<usize>)> {
     let reads = |(_, node): &(usize, &Node)| node.inputs.contains(&Some(id));
-    let readers: Vec<(usize, &Node)> = graph.nodes.iter().enumerate().filter(reads).collect();
+    let mut readers: Vec<(usize, &Node)> = graph.nodes.iter().enumerate().filter(reads).collect();
+    // What the caller sees keeps its value: that of the first reader stays, the others' are replaced by it.
+    let kept = |node: &Node| node.outputs.iter().any(|&id| graph.is_kept(id));
+    readers.sort_by_key(|(_, node)| !kept(node));
+    if readers.iter().skip(1).any(|(_, node)| kept(node)) {
+        return None;
+    }
     let all: Option<Vec<Quantized>> = readers
         .iter()
         .map(|(_, node)| quantized(graph, node).filter(|_| node.inputs.first() == Some(&Some(id))))

@@ -1,6 +1,6 @@
 //! Walks over steps: their statements, and the tensors that they read and write.
 
-use super::{Loop, Statement, Step, TensorId};
+use super::{Carry, Loop, Statement, Step, TensorId};
 
 /// Calls `f` with every statement and the counters around it.
 pub(super) fn visit_steps<'a>(
@@ -33,6 +33,23 @@ pub fn for_each_statement_mut(steps: &mut [Step], f: &mut dyn FnMut(&mut Stateme
             Step::Branch(branch) => {
                 for_each_statement_mut(&mut branch.then, f);
                 for_each_statement_mut(&mut branch.otherwise, f);
+            }
+        }
+    }
+}
+
+/// Calls `f` with all that repetitions among `steps` carry.
+pub fn for_each_carry(steps: &[Step], f: &mut dyn FnMut(&Carry)) {
+    for step in steps {
+        match step {
+            Step::Statement(_) => {}
+            Step::Repeat(repeat) => {
+                repeat.carried.iter().for_each(&mut *f);
+                for_each_carry(&repeat.body, f);
+            }
+            Step::Branch(branch) => {
+                for_each_carry(&branch.then, f);
+                for_each_carry(&branch.otherwise, f);
             }
         }
     }

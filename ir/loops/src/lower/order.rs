@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use nablac_index::{Index, Program, Reduce, Role, Statement, TensorId, reorder_dimensions};
+use nablac_index::{Index, Program, Reduce, Role, Statement, TensorId, for_each_carry, reorder_dimensions};
 
 use super::{Capacity, group, schedule};
 
@@ -30,7 +30,8 @@ pub(super) fn order_constants(program: Program, capacity: Capacity) -> Program {
             }
         }
     });
-    // What a state is copied from keeps the state's order.
+    // What a state is copied from keeps the state's order, whether it lasts for a run or for a repetition.
+    for_each_carry(&program.steps, &mut |carry| _ = orders.remove(&carry.initial));
     program.states().for_each(|(_, state)| _ = orders.remove(&state.next));
     reorder_dimensions(program, &orders)
 }

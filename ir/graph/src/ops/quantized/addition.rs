@@ -1,53 +1,92 @@
-//! Sums and differences of two quantized tensors, as TFLite's reference kernels of ADD and SUB compute them.
+//! Sums and differences of two quantized tensors, as TFLite's reference kernels of ADD, SUB and SQUARED_DIFFERENCE compute them.
 //!
-//! With `t = 2 * max(scale_a, scale_b)` in single precision, and `*` a fixed-point product:
+//! With `t = 2 * max(scale_a, scale_b)` in single precision, `*` a fixed-point product, and `h` bits of headroom:
 //! ```text
-//! steps = (((a - zero_a) << 20) * (scale_a / t) + ((b - zero_b) << 20) * (scale_b / t)) * (t / (2^20 * scale_y))
+//! steps = (((a - zero_a) << h) * (scale_a / t) + ((b - zero_b) << h) * (scale_b / t)) * (t / (2^h * scale_y))
 //! ```
+//! A squared difference is multiplied by `t² / (2^2h * scale_y)`.
 
-use nablac_index::{DType, Expr};
+use nablac_index::{Binary, DType, Expr};
 
-use super::{Law, single_precision};
+use super::fixed_point::FixedPoint;
+use super::{Law, derive, single_precision};
 use crate::error::Error;
+use crate::import::Reader;
 use crate::operator::Definition;
 use crate::ops::broadcast;
-use crate::ops::requantize::{Fixed, centred, fixed_rounding, integer, saturated, uniform};
+use crate::ops::requantize::integer;
 
-/// The bits that operands are shifted up by before they are scaled: 8-bit differences from a zero point stay inside of 32 bits.
+/// The bits that 8-bit operands are shifted up by before they are scaled: differences from a zero point stay inside of 32 bits.
 const HEADROOM: i64 = 20;
 
-/// A sum of two operands that `combine` writes; `law` is the same on reals.
+/// The same for 16-bit operands, which have no zero point.
+const WIDE_HEADROOM: i64 = 15;
+
+/// The same where the difference is squared.
+const SQUARED_HEADROOM: i64 = 7;
+
+/// What becomes of the scaled operands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::ops) enum Combination {
+    Sum,
+    Difference,
+    SquaredDifference,
+}
+
+/// A combination of two operands in fixed point; `law` is the same on reals.
 pub(in crate::ops) fn addition(
     definition: &mut Definition,
     law: Law,
-    combine: fn(Expr, Expr) -> Expr,
+    combination: Combination,
 ) -> Result<(), Error> {
-    let (Some(rounding), Some(output)) =
-        (definition.requantization().and_then(fixed_rounding), definition.quantized_output(0).cloned())
-    else {
-        return single_precision::sum(definition, law, combine);
+    let Some(fixed) = FixedPoint::<2>::of(definition)? else {
+        return match combination {
+            Combination::Sum => single_precision::sum(definition, law, |a, b| a + b),
+            Combination::Difference => single_precision::sum(definition, law, |a, b| a - b),
+            Combination::SquaredDifference => derive(definition, law),
+        };
     };
-    let operand = |position: usize| {
-        let quantization = definition.quantization(position);
-        let quantization =
-            quantization.ok_or_else(|| definition.unsupported("an operand is not quantized"))?;
-        uniform(quantization).map_err(|fault| definition.unsupported(fault))
-    };
-    let [(a_scale, a_zero), (b_scale, b_zero)] = [operand(0)?, operand(1)?];
-    let (scale, zero) = uniform(&output.quantization).map_err(|fault| definition.unsupported(fault))?;
-    let narrow = (0..2).all(|i| definition.input(i).is_ok_and(|id| definition.dtype(id).bytes() == 1));
-    if !narrow || output.dtype.bytes() != 1 {
-        return Err(definition.unsupported("sums of 16-bit values are not supported: keep them in float"));
+    let squared = combination == Combination::SquaredDifference;
+    let narrow = fixed.inputs.iter().chain([&fixed.output]).all(|value| value.is_narrow());
+    let same = fixed.inputs.iter().all(|input| input.dtype == fixed.output.dtype);
+    if !same || squared && !narrow {
+        return Err(definition.unsupported("operands and result of these types: keep them in float"));
     }
-    let both = f64::from(2.0 * a_scale.max(b_scale));
-    let to_output = Fixed::of(both / (f64::from(1 << HEADROOM) * f64::from(scale)));
-    broadcast::mixed(definition, output.dtype, |operands| {
-        let zeros_and_scales = [(a_zero, a_scale), (b_zero, b_scale)];
-        let scaled = operands.into_iter().zip(zeros_and_scales).map(|(x, (zero, scale))| {
-            let steps = centred(x, zero).binary(nablac_index::Binary::Shl, integer(HEADROOM));
-            Fixed::of(f64::from(scale) / both).apply(rounding, steps)
+    let headroom = match combination {
+        Combination::SquaredDifference => SQUARED_HEADROOM,
+        _ if narrow => HEADROOM,
+        _ => WIDE_HEADROOM,
+    };
+    let [a, b] = &fixed.inputs;
+    let both = f64::from(2.0 * a.scale.max(b.scale));
+    let unit = both / f64::from(1 << headroom);
+    let to_output = if squared { unit * unit } else { unit } / f64::from(fixed.output.scale);
+    broadcast::mixed(definition, fixed.output.dtype, |operands| {
+        let scaled = operands.into_iter().zip(&fixed.inputs).map(|(x, input)| {
+            let steps = input.centred(x).binary(Binary::Shl, integer(headroom));
+            fixed.product(steps, f64::from(input.scale) / both)
         });
-        let sum = scaled.reduce(combine).unwrap_or(Expr::integer(DType::I32, 0));
-        saturated(to_output.apply(rounding, sum), output.dtype, zero)
+        let result = scaled.reduce(|a, b| match combination {
+            Combination::Sum => a + b,
+            Combination::Difference => a - b,
+            Combination::SquaredDifference => (a.clone() - b.clone()) * (a - b),
+        });
+        let result = result.unwrap_or(Expr::integer(DType::I32, 0));
+        fixed.output.saturated(fixed.product(result, to_output))
     })
+}
+
+/// TFLite's older files add 16-bit values whose scales are all powers of two by shifts alone, which rounds otherwise.
+pub(in crate::ops) fn check_scales(node: &Reader) -> Result<(), Error> {
+    let inputs = node.inputs().iter().flatten().filter_map(|&id| node.quantized(id));
+    let mut all = inputs.chain(node.quantized_output(0));
+    let power = |scale: &f32| libm::frexpf(*scale).0 == 0.5;
+    let by_shifts = node.int("pot_scale_int16", 0)? != 0
+        && all.all(|q| q.dtype == DType::I16 && q.quantization.scales.iter().all(power));
+    match by_shifts && node.is_quantized() {
+        false => Ok(()),
+        true => Err(node.unsupported(
+            "16-bit values at scales that are powers of two, added by shifts: convert the model anew",
+        )),
+    }
 }

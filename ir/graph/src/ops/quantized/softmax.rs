@@ -12,6 +12,7 @@
 
 use nablac_index::{Binary, Builder, DType, Expr, Index, Reduce, TensorId, largest, smallest};
 
+use super::softmax_wide::softmax_wide;
 use crate::error::Error;
 use crate::operator::Definition;
 use crate::ops::reduce::Split;
@@ -32,6 +33,13 @@ pub(in crate::ops) fn softmax(definition: &mut Definition, axes: &[usize], beta:
         return Err(definition.unsupported("its input or output is not quantized"));
     };
     let (scale, _) = uniform(&input).map_err(|fault| definition.unsupported(fault))?;
+    if dtype == DType::I16 {
+        let expected = Some((1.0 / 32768.0, 0));
+        if output.dtype != DType::I16 || output.quantization.uniform() != expected {
+            return Err(definition.unsupported("softmax of i16 to other than i16 by scale 1/32768"));
+        }
+        return softmax_wide(definition, axes, beta, scale);
+    }
     let bits = output.dtype.bytes() as i64 * 8;
     let zero_point = smallest(output.dtype);
     let expected = (1.0 / 2f64.powi(bits as i32)) as f32;
@@ -58,15 +66,8 @@ pub(in crate::ops) fn softmax(definition: &mut Definition, axes: &[usize], beta:
     let sum = split.emit(builder, "sum", DType::I32, Reduce::Sum, |at| {
         exponential(at).binary(Binary::ShrRound, integer(SUM_BITS))
     });
-    // Leading zeros: as many powers of two as are larger.
-    let space = split.space.clone();
-    let headroom = builder.emit("headroom", DType::I32, &space, &[("bit", 32)], Reduce::Sum, |at| {
-        let (kept, bit) = at.split_at(at.len() - 1);
-        let power =
-            Expr::integer(DType::U32, 1).binary(Binary::Shl, Expr::from(bit[0].clone()).cast(DType::U32));
-        Expr::read(sum, kept).cast(DType::U32).binary(Binary::Lt, power).cast(DType::I32)
-    });
-    let extents: Vec<usize> = space.iter().map(|l| l.1).collect();
+    let headroom = headroom(builder, &split.space, sum);
+    let extents: Vec<usize> = split.space.iter().map(|l| l.1).collect();
     let fraction = builder.map("fraction", DType::I32, &extents, |at| {
         // The bits behind the leading one: the sum is one and this fraction, times a power of two.
         let shifted = Expr::read(sum, at).binary(Binary::Shl, Expr::read(headroom, at));
@@ -81,6 +82,16 @@ pub(in crate::ops) fn softmax(definition: &mut Definition, axes: &[usize], beta:
         (steps + integer(zero_point)).min(integer(largest(output.dtype))).cast(output.dtype)
     });
     Ok(())
+}
+
+/// The leading zeros of `sum`: as many powers of two as are larger.
+pub(super) fn headroom(builder: &mut Builder, space: &[(&str, usize)], sum: TensorId) -> TensorId {
+    builder.emit("headroom", DType::I32, space, &[("bit", 32)], Reduce::Sum, |at| {
+        let (kept, bit) = at.split_at(at.len() - 1);
+        let power =
+            Expr::integer(DType::U32, 1).binary(Binary::Shl, Expr::from(bit[0].clone()).cast(DType::U32));
+        Expr::read(sum, kept).cast(DType::U32).binary(Binary::Lt, power).cast(DType::I32)
+    })
 }
 
 /// As many differences as there are between 8-bit values.
