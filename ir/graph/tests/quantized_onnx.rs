@@ -118,8 +118,10 @@ fn readers_may_see_other_reals_in_the_same_integers() {
 #[test]
 fn operators_without_a_fixed_point_form_keep_single_precision() {
     let nodes = [("QLinearMatMul", PRODUCT, "y"), ("com.microsoft::QLinearSigmoid", "y sy zy sx zx", "s")];
-    let concat = ("com.microsoft::QLinearConcat", "sx zx y sy zy s sx zx", "c");
-    let source = model(&["x"], &[&nodes[..], &[concat]].concat(), &parameters());
+    let choice = ("com.microsoft::QLinearWhere", "which y sy zy s sx zx sx zx", "c");
+    let mut constants = parameters();
+    constants.push(("which", integers(DType::Bool, &[2, 2], &[1, 0, 0, 1])));
+    let source = model(&["x"], &[&nodes[..], &[choice]].concat(), &constants);
     let options = Options { requantization: Some(Requantization::Double), ..Options::default() };
     let graph = import(&source, &options).unwrap();
     verify(&graph).unwrap();

@@ -36,15 +36,19 @@ fn every_element_type_is_read() {
 }
 
 #[test]
+fn elements_of_4_bits_are_unpacked_from_the_lower_half_on() {
+    let source = with_constant(17, &[3], &[0x87, 0x0f]).unwrap();
+    let array = &source.constants["k"];
+    assert_eq!((array.dtype(), array.to_i64()), (DType::I4, vec![7, -8, -1]));
+    let error = with_constant(17, &[3], &[0x87, 0x0f, 0]).unwrap_err();
+    assert!(error.to_string().contains("`k`"), "{error}");
+}
+
+#[test]
 fn other_element_types_are_named() {
-    for (kind, name) in [
-        (5, "STRING"),
-        (8, "COMPLEX64"),
-        (17, "INT4"),
-        (21, "FLOAT8_E4M3FN"),
-        (23, "number 23"),
-        (-1, "number -1"),
-    ] {
+    for (kind, name) in
+        [(5, "STRING"), (8, "COMPLEX64"), (21, "FLOAT8_E4M3FN"), (23, "number 23"), (-1, "number -1")]
+    {
         let error = with_constant(kind, &[1], &[0; 8]).unwrap_err();
         assert_eq!(error.fault(), Fault::Unsupported);
         assert!(error.to_string().contains("`k`") && error.to_string().contains(name), "{error}");
