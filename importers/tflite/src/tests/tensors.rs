@@ -37,8 +37,7 @@ fn every_element_type_is_read() {
 
 #[test]
 fn elements_of_4_bits_are_unpacked_from_the_lower_half_on() {
-    let source = with_constant(17, &[3], &[0x87, 0x0f]).unwrap();
-    let array = &source.constants["k"];
+    let array = with_constant(17, &[3], &[0x87, 0x0f]).unwrap();
     assert_eq!((array.dtype(), array.to_i64()), (DType::I4, vec![7, -8, -1]));
     let error = with_constant(17, &[3], &[0x87, 0x0f, 0]).unwrap_err();
     assert!(error.to_string().contains("`k`"), "{error}");
