@@ -1,4 +1,5 @@
-"""Writes single-operator float32 .tflite files and what TFLite's reference kernels compute, as `suite` describes.
+"""Writes single-operator float32 .tflite files, and a few networks of integers and floats, with what TFLite's reference kernels compute,
+as `suite` describes.
 
     .cache/python/bin/python tests/conformance/dump_tflite_operator_tests.py [.cache/conformance/tflite]
 
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+import mixed_networks
 import numpy as np
 from ai_edge_litert.schema_py_generated import ActivationFunctionType, MirrorPadMode, Padding
 from suite import Case, Tensor, write_suite
@@ -479,6 +481,7 @@ def cases() -> Iterator[Case]:
             rtol=TOLERANCE,
             atol=TOLERANCE,
         )
+    yield from mixed_networks.cases()
 
 
 def main() -> None:
