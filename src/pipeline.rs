@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use nablac_graph::limits::Limits;
 use nablac_graph::source::{SourceDim, SourceModel};
-use nablac_graph::{Graph, Requantization, import};
+use nablac_graph::{Graph, Requantization, ValueId, import};
 use nablac_loops::Capacity;
 use nablac_machine::Machine;
 
@@ -109,6 +109,7 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
         return Ok(Form::Graph(graph));
     }
 
+    let scales = scales(&graph);
     begin(Stage::Define);
     let program = nablac_graph::define(&graph)?;
     verify_index(Stage::Define, &program)?;
@@ -148,8 +149,19 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
     }
 
     begin(Stage::C);
-    let folder = nablac_c::export(&nests, &options.c)?;
+    let c = nablac_c::Options { scales, ..options.c.clone() };
+    let folder = nablac_c::export(&nests, &c)?;
     Ok(Form::C(nests, folder))
+}
+
+/// How the integers of inputs and outputs stand for reals: what a caller must know.
+fn scales(graph: &Graph) -> BTreeMap<String, nablac_c::Scale> {
+    let scale = |&id: &ValueId| {
+        let value = graph.value(id);
+        let (scale, zero_point) = value.quantization.as_ref()?.uniform()?;
+        Some((value.name.clone(), nablac_c::Scale { scale, zero_point }))
+    };
+    graph.inputs.iter().chain(&graph.outputs).filter_map(scale).collect()
 }
 
 /// Every `--dim` must name a dimension that the model leaves open: a mistyped one would go unnoticed.

@@ -148,6 +148,7 @@ impl ModelArguments {
                 version: env!("CARGO_PKG_VERSION").into(),
                 model_sha256: model.sha256.clone(),
                 vectors,
+                ..Default::default()
             },
             after,
         };

@@ -2,10 +2,10 @@
 
 use nablac_loops::{Buffer, Program, arena_alignment};
 
-use crate::Options;
 use crate::identifiers::Identifiers;
 use crate::literal::{c_type, comment_text};
 use crate::state;
+use crate::{Options, Scale};
 
 /// The text of `NAME.h`.
 pub fn header(program: &Program, identifiers: &Identifiers, options: &Options) -> String {
@@ -16,7 +16,8 @@ pub fn header(program: &Program, identifiers: &Identifiers, options: &Options) -
     let outputs = program.outputs().into_iter().enumerate().map(|(k, id)| (k, "output", "const ", id));
     for (position, kind, constant, id) in inputs.chain(outputs) {
         let buffer = program.buffer(id);
-        shapes += &shape(buffer, &format!("{upper}_{}{position}", kind.to_ascii_uppercase()), kind, position);
+        let macro_name = format!("{upper}_{}{position}", kind.to_ascii_uppercase());
+        shapes += &shape(buffer, options.scales.get(&buffer.name), &macro_name, kind, position);
         let t = c_type(buffer.dtype);
         places += &format!("{constant}{t} *{prefix}_{kind}{position}({constant}{prefix}_ctx_t *ctx);\n");
     }
@@ -32,7 +33,7 @@ pub fn header(program: &Program, identifiers: &Identifiers, options: &Options) -
         .replace("@UPPER@", upper)
 }
 
-fn shape(buffer: &Buffer, macro_name: &str, kind: &str, position: usize) -> String {
+fn shape(buffer: &Buffer, scale: Option<&Scale>, macro_name: &str, kind: &str, position: usize) -> String {
     let extents: Vec<String> = buffer.shape.iter().map(|extent| extent.to_string()).collect();
     let comment = comment_text(&format!("{}: {}[{}]", buffer.name, buffer.dtype, extents.join(", ")));
     let mut text = format!("/* {kind} {position}, {comment}. SIZE counts elements. */\n");
@@ -40,6 +41,12 @@ fn shape(buffer: &Buffer, macro_name: &str, kind: &str, position: usize) -> Stri
     rows.iter().for_each(|(what, value)| text += &format!("#define {macro_name}_{what} {value}U\n"));
     if !extents.is_empty() {
         text += &format!("#define {macro_name}_SHAPE {{{}}}\n", extents.join(", "));
+    }
+    if let Some(Scale { scale, zero_point }) = scale {
+        text += "/* real = SCALE * (integer - ZERO_POINT) */\n";
+        text += &format!(
+            "#define {macro_name}_SCALE {scale:?}f\n#define {macro_name}_ZERO_POINT ({zero_point})\n"
+        );
     }
     text + "\n"
 }

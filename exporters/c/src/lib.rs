@@ -21,10 +21,12 @@ mod state;
 mod weights;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use nablac_index::Array;
 use nablac_loops::{Program, Role};
+use serde::Serialize;
 
 pub use error::Error;
 use identifiers::Identifiers;
@@ -40,6 +42,17 @@ pub struct Options {
     pub model_sha256: String,
     /// What the self-test compares with. Without any, there is no self-test.
     pub vectors: Vec<Vector>,
+    /// How the integers of inputs and outputs stand for reals, by name, for those that do.
+    pub scales: BTreeMap<String, Scale>,
+}
+
+/// `real = scale * (integer - zero_point)`.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct Scale {
+    /// What one step is worth.
+    pub scale: f32,
+    /// The integer that stands for zero.
+    pub zero_point: i64,
 }
 
 /// Inputs, and the outputs that belong to them, in the program's order.

@@ -5,9 +5,9 @@
 use nablac_loops::{Program, Role, arena_alignment};
 use serde::Serialize;
 
-use crate::Options;
 use crate::identifiers::Identifiers;
 use crate::weights;
+use crate::{Options, Scale};
 
 /// Who writes the folder; a folder with another name in this place is not replaced.
 const GENERATOR: &str = "nablac";
@@ -40,6 +40,8 @@ struct Place<'a> {
     shape: &'a [usize],
     bytes: usize,
     offset: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quantization: Option<Scale>,
 }
 
 #[derive(Serialize)]
@@ -62,6 +64,7 @@ pub fn metadata(program: &Program, identifiers: &Identifiers, options: &Options)
                 shape: &buffer.shape,
                 bytes: buffer.bytes(),
                 offset: buffer.offset,
+                quantization: options.scales.get(&buffer.name).copied(),
             })
             .collect()
     };

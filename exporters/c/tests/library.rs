@@ -98,6 +98,28 @@ fn metadata_names_everything() {
 }
 
 #[test]
+fn scales_of_what_the_caller_sees_are_told() {
+    let text = "loops q in 4 bytes {
+      input  x: i8[2] in arena at 0
+      output y: i8[2] in arena at 2
+      kernel k { for i in 0..2 { y[i] = x[i] } }
+    }";
+    let scale = nablac_c::Scale { scale: 1e-5, zero_point: -128 };
+    let scales = [("x".to_string(), scale)].into();
+    let folder = export(&program(text), &Options { scales, ..Options::default() }).unwrap();
+    let header = file(&folder, "include/q.h");
+    assert!(
+        header.contains("#define Q_INPUT0_SCALE 1e-5f\n#define Q_INPUT0_ZERO_POINT (-128)\n"),
+        "{header}"
+    );
+    assert!(!header.contains("Q_OUTPUT0_SCALE"), "{header}");
+    let json: serde_json::Value = serde_json::from_str(file(&folder, "metadata.json")).unwrap();
+    assert_eq!(json["inputs"][0]["quantization"]["zero_point"], -128);
+    assert!(json["outputs"][0].get("quantization").is_none());
+    compile_everywhere(&Work::new("scales"), &folder, false);
+}
+
+#[test]
 fn steps_repeat_carry_and_branch() {
     let program = program(
         "loops steps in 37 bytes {
