@@ -17,6 +17,7 @@ use crate::quantization::{Quantization, Requantization};
 use crate::rewrite::{name_outputs, remove_unread};
 use crate::source::{SourceAttribute, SourceDim, SourceModel, SourceNode, SourceTensor};
 
+mod quantization;
 mod reader;
 mod state;
 
@@ -308,38 +309,6 @@ impl<'a> Scope<'a> {
     /// Whether a name is that of a constant whose integers have fewer bits in the file.
     fn is_packed(&self, name: &str) -> bool {
         self.packed.contains(name) || self.outer.is_some_and(|outer| outer.is_packed(name))
-    }
-
-    /// How the integers of a value stand for reals, if the file says so.
-    fn quantization_of(&self, name: &str, id: ValueId) -> Result<Option<Quantization>, Error> {
-        let value = self.graph.value(id);
-        let given = self.quantization.get(name).filter(|q| value.dtype.is_integer() && !q.scales.is_empty());
-        match given.and_then(|q| q.fault(value.dtype, &value.shape)) {
-            None => Ok(given.cloned()),
-            Some(fault) => {
-                Err(Error::Invalid { place: format!("tensor `{name}`"), problem: format!("has {fault}") })
-            }
-        }
-    }
-
-    /// How the integers that a node writes stand for reals. Scales per channel are checked when the shape is known.
-    fn quantized_outputs(
-        &self,
-        model: &SourceModel,
-        node: &SourceNode,
-    ) -> Result<Vec<Option<Quantized>>, Error> {
-        let quantized = |name: &String| {
-            let dtype = model.dtypes.get(name).copied().filter(|dtype| dtype.is_integer());
-            let given = self.quantization.get(name).filter(|q| !q.scales.is_empty());
-            let Some((dtype, quantization)) = dtype.zip(given) else { return Ok(None) };
-            match quantization.uniform().and_then(|_| quantization.fault(dtype, &[])) {
-                None => Ok(Some(Quantized { dtype, quantization: quantization.clone() })),
-                Some(fault) => {
-                    Err(Error::Invalid { place: format!("tensor `{name}`"), problem: format!("has {fault}") })
-                }
-            }
-        };
-        node.outputs.iter().map(quantized).collect()
     }
 
     /// Makes the names that a subgraph reads from outside values of this graph, with their elements if those are known: the
