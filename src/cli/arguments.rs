@@ -26,7 +26,7 @@ pub struct ModelArguments {
     pub dimensions: Vec<(String, usize)>,
     /// How integers get from one scale to another in a quantized network: `double` and `single` in fixed point, rounded twice or once;
     /// `f64` and `f32` through reals. Without it as the model's framework does, which is `double` (and `f64` in fully connected
-    /// layers) for TFLite, and `f32` for ONNX.
+    /// layers) for TFLite, and `f32` for ONNX. Fixed point is faster without a floating-point unit, and differs by a step now and then.
     #[arg(long, value_name = "WAY", value_parser = requantization)]
     pub requantize: Option<Requantization>,
     #[command(flatten)]
