@@ -97,12 +97,16 @@ impl Operation for Resize {
     }
 }
 
+/// The most positions along an axis: beyond it, neighbours are one number in single precision, in which they are computed.
+const POSITIONS: usize = 1 << 24;
+
 impl Resize {
     fn check(&self, definition: &Definition, from: &[usize]) -> Result<(), Error> {
         let ranks = [self.shape.len(), self.steps.len()] == [from.len(); 2];
         let sane = self.steps.iter().all(|step| step.is_finite() && *step >= 0.0);
         let empty = from.iter().zip(&self.shape).any(|(&n, &to)| n == 0 && to > 0);
-        definition.require(ranks && sane && !empty, || format!("{:?} by {:?} of {from:?}", self.shape, self.steps))
+        let told_apart = self.shape.iter().zip(from).all(|(&to, &n)| to == n || to <= POSITIONS);
+        definition.require(ranks && sane && !empty && told_apart, || format!("{:?} by {:?} of {from:?}", self.shape, self.steps))
     }
 
     /// Where position `i` of axis `d` stands, in single precision.
