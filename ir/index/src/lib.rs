@@ -36,4 +36,4 @@ pub use program::{
 };
 pub use rewrite::*;
 pub use scope::{Element, Scope, is_loop_name};
-pub use verify::{Rules, verify};
+pub use verify::{Rules, verify, verify_state};

@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::index::Index;
-use crate::program::{Loop, Program, Repeat, Role, State, Statement, Step, TensorId, for_each_write};
-use crate::scope::{Scope, is_loop_name};
+use crate::program::{Loop, Program, Repeat, Role, Statement, Step, TensorId, for_each_write};
+use crate::scope::{Element, Scope, is_loop_name};
 
 mod coverage;
 mod rules;
 
-pub use rules::Rules;
+pub use rules::{Rules, verify_state};
 
 /// Checks every rule; the error names the statement or tensor.
 pub fn verify(program: &Program) -> Result<(), Error> {
@@ -33,34 +33,15 @@ pub fn verify(program: &Program) -> Result<(), Error> {
     }
     for (id, state) in program.states() {
         let place = || format!("state `{}`", program.tensor(id).name);
-        verify_state(program, id, state, &checker.written)
+        let element = |id: TensorId| {
+            let tensor = program.tensors.get(id.0 as usize)?;
+            Some(Element { name: &tensor.name, dtype: tensor.dtype, shape: &tensor.shape })
+        };
+        let is_state = |id| matches!(program.tensor(id).role, Role::State(_));
+        verify_state(state, element(id), element(state.next), is_state, &checker.written)
             .map_err(|problem| Error::invalid(place(), problem))?;
     }
     coverage::verify(program)
-}
-
-/// A state and its values are of one type, and the next one is there when a run ends.
-fn verify_state(
-    program: &Program,
-    id: TensorId,
-    state: &State,
-    written: &BTreeSet<TensorId>,
-) -> Result<(), String> {
-    let own = program.tensor(id);
-    let alike = |dtype: DType, shape: &[usize]| (dtype, shape) == (own.dtype, &own.shape[..]);
-    if !alike(state.initial.dtype(), state.initial.shape()) {
-        let (dtype, shape) = (state.initial.dtype(), state.initial.shape());
-        return Err(format!("its initial value is {dtype}{shape:?}"));
-    }
-    let next = program.tensors.get(state.next.0 as usize);
-    let next = next.ok_or_else(|| format!("there is no tensor {}", state.next.0))?;
-    if !alike(next.dtype, &next.shape) {
-        return Err(format!("it and its next value `{}` differ in type or shape", next.name));
-    }
-    if matches!(next.role, Role::State(_)) {
-        return Err(format!("its next value `{}` is a state: copy it", next.name));
-    }
-    if written.contains(&state.next) { Ok(()) } else { Err(format!("`{}` is never written", next.name)) }
 }
 
 /// Inputs, constants and states have a value from the start.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use nablac_index::{DType, State, TensorId, is_loop_name};
+use nablac_index::{DType, Element, TensorId, is_loop_name, verify_state};
 
 use crate::error::Error;
 use crate::program::{Buffer, Kernel, Program, Role, Step};
@@ -29,37 +29,18 @@ pub fn verify(program: &Program) -> Result<(), Error> {
     checker.steps(&program.steps)?;
     for (id, state) in program.states() {
         let place = || format!("state `{}`", program.buffer(id).name);
-        verify_state(program, id, state, &checker.written)
+        let element = |id: TensorId| {
+            let buffer = program.buffers.get(id.0 as usize)?;
+            Some(Element { name: &buffer.name, dtype: buffer.dtype, shape: &buffer.shape })
+        };
+        let is_state = |id| matches!(program.buffer(id).role, Role::State(_));
+        verify_state(state, element(id), element(state.next), is_state, &checker.written)
             .map_err(|problem| Error::invalid(place(), problem))?;
     }
     let missing = program.outputs().into_iter().find(|id| !checker.written.contains(id));
     missing.map_or(Ok(()), |id| {
         Err(Error::invalid(format!("output `{}`", program.buffer(id).name), "is never written"))
     })
-}
-
-/// A state and its values are of one type, and the next one is there when a run ends.
-fn verify_state(
-    program: &Program,
-    id: TensorId,
-    state: &State,
-    written: &BTreeSet<TensorId>,
-) -> Result<(), String> {
-    let own = program.buffer(id);
-    let alike = |dtype: DType, shape: &[usize]| (dtype, shape) == (own.dtype, &own.shape[..]);
-    if !alike(state.initial.dtype(), state.initial.shape()) {
-        let (dtype, shape) = (state.initial.dtype(), state.initial.shape());
-        return Err(format!("its initial value is {dtype}{shape:?}"));
-    }
-    let next = program.buffers.get(state.next.0 as usize);
-    let next = next.ok_or_else(|| format!("there is no buffer {}", state.next.0))?;
-    if !alike(next.dtype, &next.shape) {
-        return Err(format!("it and its next value `{}` differ in type or shape", next.name));
-    }
-    if matches!(next.role, Role::State(_)) {
-        return Err(format!("its next value `{}` is a state: copy it", next.name));
-    }
-    if written.contains(&state.next) { Ok(()) } else { Err(format!("`{}` is never written", next.name)) }
 }
 
 fn verify_buffer(program: &Program, buffer: &Buffer) -> Result<(), String> {

@@ -109,6 +109,9 @@ fn bounds_nothing(program: &Program, operation: Binary, x: &Expr, y: Value) -> b
 /// 64 bits are not looked at: not all of them are numbers of this kind.
 fn bounds(program: &Program, expression: &Expr) -> Option<(f64, f64)> {
     let dtype = program.type_of(expression);
+    if !dtype.is_float() && dtype.bytes() > 4 {
+        return None;
+    }
     let own = match expression {
         Expr::Literal(_, value) => Some((value.as_f64(), value.as_f64())).filter(|(x, _)| !x.is_nan()),
         Expr::Unary(Unary::Round | Unary::RoundAway, a) => {
@@ -127,8 +130,7 @@ fn bounds(program: &Program, expression: &Expr) -> Option<(f64, f64)> {
         }
         _ => None,
     };
-    let narrow = dtype.is_integer() && dtype.bytes() <= 4;
-    own.or_else(|| narrow.then(|| (smallest(dtype) as f64, largest(dtype) as f64)))
+    own.or_else(|| dtype.is_integer().then(|| (smallest(dtype) as f64, largest(dtype) as f64)))
 }
 
 fn is_left_identity(operation: Binary, x: Value) -> bool {

@@ -2,11 +2,13 @@
 //!
 //! Owns what an expression may say, in index notation and in loop nests. What is known of the loops is the caller's.
 
+use std::collections::BTreeSet;
+
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::expression::{Access, Binary, Expr, Unary};
 use crate::index::{Atom, Index};
-use crate::program::{Reduce, TensorId};
+use crate::program::{Reduce, State, TensorId};
 use crate::scope::{Element, Scope};
 
 /// The rules at one place of a program.
@@ -167,4 +169,29 @@ impl Rules<'_> {
         self.require(fits, || format!("`{}` of {a} and {b}", operation.name()))?;
         Ok(if operation.is_comparison() { DType::Bool } else { a })
     }
+}
+
+/// A state and its values are of one type, and the next one is there when a run ends. `own` and `next` are the state and its next value,
+/// where they exist; `is_state` says of one that exists whether it is a state.
+pub fn verify_state(
+    state: &State,
+    own: Option<Element>,
+    next: Option<Element>,
+    is_state: impl Fn(TensorId) -> bool,
+    written: &BTreeSet<TensorId>,
+) -> Result<(), String> {
+    let missing = || format!("there is no tensor {}", state.next.0);
+    let (own, next) = own.zip(next).ok_or_else(missing)?;
+    let alike = |dtype: DType, shape: &[usize]| (dtype, shape) == (own.dtype, own.shape);
+    if !alike(state.initial.dtype(), state.initial.shape()) {
+        let (dtype, shape) = (state.initial.dtype(), state.initial.shape());
+        return Err(format!("its initial value is {dtype}{shape:?}"));
+    }
+    if !alike(next.dtype, next.shape) {
+        return Err(format!("it and its next value `{}` differ in type or shape", next.name));
+    }
+    if is_state(state.next) {
+        return Err(format!("its next value `{}` is a state: copy it", next.name));
+    }
+    if written.contains(&state.next) { Ok(()) } else { Err(format!("`{}` is never written", next.name)) }
 }
