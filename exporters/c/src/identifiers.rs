@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use nablac_index::TensorId;
 use nablac_loops::{Program, Role};
 
+use crate::instruction;
 use crate::name::{Names, identifier};
 
 /// The C names of a program.
@@ -36,6 +37,9 @@ impl Identifiers {
         own.into_iter().for_each(|name| _ = file.claim(&format!("{prefix}_{name}")));
         (0..program.inputs().len()).for_each(|k| _ = file.claim(&format!("{prefix}_input{k}")));
         (0..program.outputs().len()).for_each(|k| _ = file.claim(&format!("{prefix}_output{k}")));
+        let library = program.library.iter();
+        library.clone().flat_map(|l| &l.instructions).for_each(|i| _ = file.claim(&i.name));
+        library.flat_map(|l| &l.vectors).for_each(|v| _ = file.claim(&instruction::vector_type(v)));
         let paths = Paths::new(program);
         let mut kernels = BTreeMap::new();
         for kernel in program.kernels() {

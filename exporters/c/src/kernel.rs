@@ -6,15 +6,16 @@
 use std::collections::BTreeSet;
 
 use nablac_index::{Expr, Index, LoopId, Reduce, TensorId};
-use nablac_loops::{Bounds, For, Kernel, Program, Statement, expand, operation_of, prune};
+use nablac_loops::{Bounds, For, Kernel, Operand, Program, Statement, expand, operation_of, prune};
 
 use crate::error::Error;
 use crate::helper::Helpers;
 use crate::identifiers::Identifiers;
+use crate::instruction;
 use crate::literal::{c_type, comment_text, is_narrow};
 use crate::name::{Names, identifier};
-use crate::scalar::{Place, Scalar, Scalars};
-use crate::writer::{Level, Used, Writer};
+use crate::scalar::{Place, Scalar, Scalars, lanes};
+use crate::writer::{Anchor, Level, Used, Writer};
 
 /// The widest line of a comment.
 const COMMENT_WIDTH: usize = 110;
@@ -81,22 +82,21 @@ pub fn function(
     let expanded = prune(program, &expand(kernel)?, counters);
     let (mut names, variables) = claim_names(kernel, &parameters, counters.len(), identifiers);
     let elements = elements(kernel, &mut names);
-    let scalars = Scalars { program, kernel };
     let writer = Writer {
         program,
         kernel: &kernel.name,
         scope: &program.scope(kernel),
         buffers: &identifiers.buffers,
+        by_value: false,
         elements: &elements,
         variables,
         bounds: Bounds::new(kernel.variables.len(), counters),
+        anchors: vec![],
         helpers,
         used: Used::default(),
     };
-    let read = expanded.body.iter().flat_map(|statement| scalars.reads(statement)).collect();
-    let pending = expanded.body.iter().flat_map(|statement| scalars.uses(statement)).collect();
-    let mut body = Body { kernel, scalars, read, writer, names, text: String::new(), depth: 1 };
-    body.block(&expanded.body, pending)?;
+    let mut body = Body::new(program, kernel, writer, names);
+    body.lines(&expanded.body)?;
     let Body { text, writer: Writer { used, variables, .. }, .. } = body;
     parameters.retain(|p| used.buffers.contains(&p.buffer));
     let counters: Vec<usize> =
@@ -169,12 +169,14 @@ fn signature(
 fn elements(kernel: &Kernel, names: &mut Names) -> Vec<Vec<String>> {
     let of = |register: &nablac_loops::Register| {
         let stem = identifier(&register.name, "r");
-        let count: usize = register.shape.iter().product();
+        // One name for all elements of one machine register.
+        let shape = if register.vector { &register.shape[..register.shape.len() - 1] } else { &register.shape };
+        let count: usize = shape.iter().product();
         (0..count)
             .map(|position| {
                 let mut rest = position;
                 let mut place: Vec<String> = vec![];
-                for extent in register.shape.iter().rev() {
+                for extent in shape.iter().rev() {
                     place.push((rest % extent).to_string());
                     rest /= extent;
                 }
@@ -188,7 +190,7 @@ fn elements(kernel: &Kernel, names: &mut Names) -> Vec<Vec<String>> {
 }
 
 /// The text of a function's body as it grows.
-struct Body<'a, 'w> {
+pub struct Body<'a, 'w> {
     kernel: &'a Kernel,
     scalars: Scalars<'a>,
     /// The scalars whose values are read somewhere.
@@ -199,7 +201,25 @@ struct Body<'a, 'w> {
     depth: usize,
 }
 
-impl Body<'_, '_> {
+impl<'a, 'w> Body<'a, 'w> {
+    /// An empty body; `names` are those that it must not take.
+    pub fn new(program: &'a Program, kernel: &'a Kernel, writer: Writer<'w>, names: Names) -> Body<'a, 'w> {
+        let scalars = Scalars { program, kernel };
+        Body { kernel, scalars, read: BTreeSet::new(), writer, names, text: String::new(), depth: 1 }
+    }
+
+    /// All statements of a function.
+    pub fn lines(&mut self, body: &[Statement]) -> Result<(), Error> {
+        self.read = body.iter().flat_map(|statement| self.scalars.reads(statement)).collect();
+        let pending = body.iter().flat_map(|statement| self.scalars.uses(statement)).collect();
+        self.block(body, pending)
+    }
+
+    /// The text so far.
+    pub fn text(self) -> String {
+        self.text
+    }
+
     fn line(&mut self, line: &str) {
         self.text += &"    ".repeat(self.depth);
         self.text += line;
@@ -211,11 +231,17 @@ impl Body<'_, '_> {
         let mark = self.names.mark();
         let declared = self.scalars.declared(&pending, body);
         for (scalar, _) in declared.iter().filter(|(_, place)| *place == Place::Top) {
+            if let Some(vector) = self.vector_type(*scalar) {
+                self.line(&format!("{vector} {};", self.name(*scalar)));
+                continue;
+            }
             let zero = nablac_index::Value::from_f64(self.dtype(*scalar), 0.0);
             let zero = crate::literal::number(self.dtype(*scalar), zero, &mut self.writer.helpers.math);
             self.line(&format!("{} {} = {zero};", c_type(self.dtype(*scalar)), self.name(*scalar)));
             self.never_read(*scalar);
         }
+        let outer_anchors = self.writer.anchors.len();
+        self.anchor(body)?;
         let mut inside = pending;
         declared.iter().for_each(|(scalar, _)| _ = inside.remove(scalar));
         for (position, statement) in body.iter().enumerate() {
@@ -236,6 +262,10 @@ impl Body<'_, '_> {
                     self.writer.bounds = outside;
                     self.line("}");
                 }
+                Statement::Use { instruction, body } => {
+                    let new = declared.iter().any(|(_, place)| *place == Place::Store(position));
+                    self.instruction(instruction, body, new)?;
+                }
                 Statement::Store { target, at, reduce, value } => {
                     let new =
                         declared.iter().find(|(_, place)| *place == Place::Store(position)).map(|(s, _)| *s);
@@ -243,12 +273,19 @@ impl Body<'_, '_> {
                 }
             }
         }
+        self.writer.anchors.truncate(outer_anchors);
         self.names.release(mark);
         Ok(())
     }
 
     fn dtype(&self, (register, _): Scalar) -> nablac_index::DType {
         self.kernel.registers[register].dtype
+    }
+
+    /// The type of a register with several elements.
+    fn vector_type(&self, (register, _): Scalar) -> Option<String> {
+        let register = &self.kernel.registers[register];
+        register.vector.then(|| format!("{}x{}", register.dtype, lanes(register)))
     }
 
     fn name(&self, (register, position): Scalar) -> String {
@@ -307,6 +344,64 @@ impl Body<'_, '_> {
         let name = self.names.claim(&format!("{variable}_{which}"));
         self.line(&format!("const int32_t {name} = {text};"));
         Ok(name)
+    }
+
+    /// Pointers for what the instructions of a block read: one for all addresses that only a constant tells apart.
+    fn anchor(&mut self, body: &[Statement]) -> Result<(), Error> {
+        let mut anchors: Vec<Anchor> = vec![];
+        for statement in body {
+            let Statement::Use { instruction, body } = statement else { continue };
+            for (known, p, Operand { tensor, position }) in self.scalars.operands(instruction, body) {
+                let written = known.written().contains(&TensorId(p as u32));
+                if !known.parameters[p].memory || written {
+                    continue;
+                }
+                let position = position.simplify_in(self.writer.bounds.ranges());
+                let (rest, base) = (position.clone() - position.offset(), position.offset());
+                match anchors.iter_mut().find(|anchor| anchor.tensor == tensor && anchor.rest == rest) {
+                    Some(anchor) => anchor.base = anchor.base.min(base),
+                    None => anchors.push(Anchor { tensor, rest, base, name: String::new() }),
+                }
+            }
+        }
+        for mut anchor in anchors {
+            let stem = self.writer.buffers[anchor.tensor.0 as usize].clone();
+            anchor.name = self.names.claim(&format!("{stem}_at"));
+            let address = self.writer.address(anchor.tensor, &(anchor.rest.clone() + anchor.base))?;
+            let element = c_type(self.writer.scope.tensor(anchor.tensor).dtype);
+            self.line(&format!("const {element} *{} = {address};", anchor.name));
+            self.line(&format!("@UPPER@_ANCHOR({});", anchor.name));
+            self.writer.anchors.push(anchor);
+        }
+        Ok(())
+    }
+
+    /// One instruction; `new` says whether it declares the register that it writes.
+    fn instruction(&mut self, name: &str, body: &[Statement], new: bool) -> Result<(), Error> {
+        let operands = self.scalars.operands(name, body);
+        let Some((known, ..)) = operands.first() else { return Ok(()) };
+        let known = *known;
+        let mut texts = vec![];
+        for (_, p, operand) in &operands {
+            texts.push(match self.scalars.of_operand(operand) {
+                Some(scalar) => self.name(scalar),
+                None => {
+                    let position = operand.position.simplify_in(self.writer.bounds.ranges());
+                    debug_assert!(known.parameters[*p].memory);
+                    self.writer.address(operand.tensor, &position)?
+                }
+            });
+        }
+        let passed: Vec<&str> = instruction::passed(known).into_iter().map(|p| texts[p].as_str()).collect();
+        let call = format!("{name}({})", passed.join(", "));
+        let Some(id) = instruction::result(known) else {
+            self.line(&format!("{call};"));
+            return Ok(());
+        };
+        let parameter = &known.parameters[id.0 as usize];
+        let declaration = if new { format!("{} ", instruction::type_of(parameter)) } else { String::new() };
+        self.line(&format!("{declaration}{} = {call};", texts[id.0 as usize]));
+        Ok(())
     }
 
     /// A store; `new` is the scalar that it declares.

@@ -10,6 +10,7 @@ mod expression;
 mod header;
 mod helper;
 mod identifiers;
+mod instruction;
 mod kernel;
 mod literal;
 mod metadata;

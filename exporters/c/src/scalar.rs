@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use nablac_index::{Expr, Index, Reduce, TensorId};
-use nablac_loops::{For, Kernel, Program, Statement};
+use nablac_loops::{For, Instruction, Kernel, Operand, Program, Register, Statement};
 
 use crate::writer::constant_position;
 
@@ -25,6 +25,31 @@ impl Scalars<'_> {
         Some((register, constant_position(at, &self.kernel.registers[register].shape)))
     }
 
+    /// What an instruction works on, with what stands for it here.
+    pub fn operands(&self, instruction: &str, body: &[Statement]) -> Vec<(&Instruction, usize, Operand)> {
+        let library = self.program.library.as_ref();
+        let Some(known) = library.and_then(|library| library.instruction(instruction)) else { return vec![] };
+        let operands = known.bind(self.program, self.kernel, body).unwrap_or_default();
+        operands.into_iter().enumerate().map(|(p, operand)| (known, p, operand)).collect()
+    }
+
+    /// The scalar, or the register of several elements, that is an instruction's operand; `None` for one in memory.
+    pub fn of_operand(&self, operand: &Operand) -> Option<Scalar> {
+        let register = (operand.tensor.0 as usize).checked_sub(self.program.buffers.len())?;
+        let lanes = lanes(&self.kernel.registers[register]);
+        Some((register, operand.position.offset() as usize / lanes))
+    }
+
+    /// The registers that an instruction reads, or else those that it writes.
+    fn touched(&self, instruction: &str, body: &[Statement], read: bool) -> BTreeSet<Scalar> {
+        let own = |(known, p, operand): (&Instruction, usize, Operand)| {
+            let id = TensorId(p as u32);
+            let touched = if read { known.reads(id) } else { known.written().contains(&id) };
+            self.of_operand(&operand).filter(|_| touched)
+        };
+        self.operands(instruction, body).into_iter().filter_map(own).collect()
+    }
+
     fn read_by(&self, expression: &Expr, found: &mut BTreeSet<Scalar>) {
         found
             .extend(expression.accesses().iter().filter_map(|access| self.scalar(access.tensor, &access.at)));
@@ -39,6 +64,7 @@ impl Scalars<'_> {
                 self.read_by(condition, &mut found);
                 body.iter().for_each(|inner| found.extend(self.reads(inner)));
             }
+            Statement::Use { instruction, body } => found.extend(self.touched(instruction, body, true)),
             Statement::For(For { body, .. }) => body.iter().for_each(|inner| found.extend(self.reads(inner))),
         }
         found
@@ -49,6 +75,7 @@ impl Scalars<'_> {
         let mut found = self.reads(statement);
         match statement {
             Statement::Store { target, at, .. } => found.extend(self.scalar(*target, at)),
+            Statement::Use { instruction, body } => found.extend(self.touched(instruction, body, false)),
             Statement::For(For { body, .. }) | Statement::If { body, .. } => {
                 body.iter().for_each(|inner| found.extend(self.uses(inner)));
             }
@@ -58,8 +85,12 @@ impl Scalars<'_> {
 
     /// The scalar that a statement gives its first value: `s = …` without reading `s`.
     pub fn begun_by(&self, statement: &Statement) -> Option<Scalar> {
-        let Statement::Store { target, at, reduce: Reduce::Set, .. } = statement else { return None };
-        self.scalar(*target, at).filter(|scalar| !self.reads(statement).contains(scalar))
+        let scalar = match statement {
+            Statement::Store { target, at, reduce: Reduce::Set, .. } => self.scalar(*target, at),
+            Statement::Use { instruction, body } => self.touched(instruction, body, false).first().copied(),
+            _ => None,
+        };
+        scalar.filter(|scalar| !self.reads(statement).contains(scalar))
     }
 
     /// Whether a block, or one inside of it, holds all uses of `scalar` in `body` and begins with giving it a value.
@@ -67,7 +98,7 @@ impl Scalars<'_> {
         let mut users = body.iter().filter(|statement| self.uses(statement).contains(&scalar));
         let (Some(first), rest) = (users.next(), users.count()) else { return false };
         match first {
-            Statement::Store { .. } => self.begun_by(first) == Some(scalar),
+            Statement::Store { .. } | Statement::Use { .. } => self.begun_by(first) == Some(scalar),
             Statement::For(For { body, .. }) => rest == 0 && self.begins_in(scalar, body),
             Statement::If { condition, body } => {
                 let mut read = BTreeSet::new();
@@ -92,6 +123,11 @@ impl Scalars<'_> {
         };
         pending.iter().filter_map(place).collect()
     }
+}
+
+/// How many elements one machine register of a register array holds.
+pub fn lanes(register: &Register) -> usize {
+    if register.vector { register.shape.last().copied().unwrap_or(1) } else { 1 }
 }
 
 /// Where in a block a scalar is declared.

@@ -13,12 +13,13 @@ use crate::identifiers::Identifiers;
 use crate::kernel::{self, Function};
 use crate::literal::c_type;
 use crate::name::{Names, identifier};
-use crate::{state, weights};
+use crate::{instruction, state, weights};
 
 /// The text of `NAME.c`.
 pub fn source(program: &Program, identifiers: &Identifiers) -> Result<String, Error> {
     let mut helpers = Helpers::default();
     let mut functions = vec![];
+    let instructions = instruction::definitions(program, &mut helpers)?;
     collect(program, &program.steps, &mut vec![], identifiers, &mut helpers, &mut functions)?;
     let run = run(program, identifiers, &functions, &mut helpers);
     let reset = state::reset(program, identifiers, &mut helpers);
@@ -37,6 +38,7 @@ pub fn source(program: &Program, identifiers: &Identifiers) -> Result<String, Er
         text += definition;
         text.push('\n');
     }
+    text += &instructions;
     for (_, function) in &functions {
         text += &function.text;
         text.push('\n');

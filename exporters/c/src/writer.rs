@@ -65,12 +65,29 @@ pub struct Writer<'a> {
     /// The C name of each buffer, and for each register the C names of its elements.
     pub buffers: &'a [String],
     pub elements: &'a [Vec<String>],
+    /// Whether a buffer without dimensions is a variable; otherwise it is a pointer to one element.
+    pub by_value: bool,
     /// The C name of each variable, and what is known of them here.
     pub variables: Vec<String>,
     pub bounds: Bounds,
+    /// Pointers into buffers that the blocks around have set.
+    pub anchors: Vec<Anchor>,
     pub helpers: &'a mut Helpers,
     /// What the text has named so far: a parameter that it does not name is not passed.
     pub used: Used,
+}
+
+/// A pointer to the element at `rest + base`.
+#[derive(Clone, Debug)]
+pub struct Anchor {
+    /// The buffer.
+    pub tensor: TensorId,
+    /// The part of the position that loops move.
+    pub rest: Index,
+    /// The part of it that is constant.
+    pub base: i64,
+    /// What C calls it.
+    pub name: String,
 }
 
 /// The buffers and variables that a text names.
@@ -190,11 +207,27 @@ impl Writer<'_> {
             let position = constant_position(at, self.scope.tensor(tensor).shape);
             return Ok(self.elements[register][position].clone());
         }
+        if self.by_value && self.scope.tensor(tensor).shape.is_empty() {
+            return Ok(self.buffers[tensor.0 as usize].clone());
+        }
         self.used.buffers.insert(tensor);
         let flat = flatten(at, self.scope.tensor(tensor).shape, self.bounds.ranges());
         let text = self.index(&flat)?;
         let position = if is_wide(&flat) { format!("(int32_t)({})", text.text) } else { text.text };
         Ok(format!("{}[{position}]", self.buffers[tensor.0 as usize]))
+    }
+
+    /// The address of an element: `&x[flat]`, or behind a pointer that is there already.
+    pub fn address(&mut self, tensor: TensorId, position: &Index) -> Result<String, Error> {
+        let rest = position.clone() - position.offset();
+        let anchor = self.anchors.iter().rev().find(|anchor| anchor.tensor == tensor && anchor.rest == rest);
+        let (name, index) = match anchor {
+            Some(anchor) => (anchor.name.clone(), Index::constant(position.offset() - anchor.base)),
+            None => (self.buffers[tensor.0 as usize].clone(), position.clone()),
+        };
+        self.used.buffers.insert(tensor);
+        let text = self.index(&index)?.text;
+        Ok(if text == "0" { name } else { format!("&{name}[{text}]") })
     }
 
     /// A read, with the tests that keep it inside.

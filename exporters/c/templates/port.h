@@ -27,6 +27,16 @@
 #endif
 #endif
 
+/* Behind the declaration of a pointer: all addresses near it are computed from it where they are needed. GCC would compute
+ * them one by one ahead of a loop, and run out of registers. */
+#ifndef @UPPER@_ANCHOR
+#if defined(__GNUC__)
+#define @UPPER@_ANCHOR(pointer) __asm__ volatile("" : "+r"(pointer))
+#else
+#define @UPPER@_ANCHOR(pointer) ((void)0)
+#endif
+#endif
+
 /* In front of each array of weights: a section or an alignment. */
 #ifndef @UPPER@_WEIGHTS
 #define @UPPER@_WEIGHTS

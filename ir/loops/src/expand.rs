@@ -44,6 +44,9 @@ impl Expansion<'_> {
                 Statement::Store { target, at, reduce, value } => {
                     expanded.push(self.store(*target, at, *reduce, value));
                 }
+                Statement::Use { instruction, body } => {
+                    expanded.push(Statement::Use { instruction: instruction.clone(), body: self.body(body)? });
+                }
                 Statement::If { condition, body } => {
                     let condition = self.expression(condition);
                     match condition {

@@ -249,11 +249,13 @@ enum Line {
     For { variable: usize, lower: Vec<Affine>, upper: Vec<Affine>, step: usize, body: Vec<Line> },
     Store { target: TensorId, place: Place, combine: Option<(Binary, DType)>, value: Code },
     If { condition: Code, body: Vec<Line> },
+    Block(Vec<Line>),
 }
 
 fn compile(compiler: &Compiler, body: &[Statement]) -> Vec<Line> {
     let affine = |bounds: &[Index]| bounds.iter().map(|bound| compiler.affine(bound)).collect();
     let line = |statement: &Statement| match statement {
+        Statement::Use { body, .. } => Line::Block(compile(compiler, body)),
         Statement::For(nest) => Line::For {
             variable: nest.variable.0 as usize,
             lower: affine(&nest.lower),
@@ -310,6 +312,7 @@ fn run_lines(lines: &[Line], memory: &mut Memory, at: &mut [i64]) -> Result<(), 
                 };
                 memory.store(*target, offset, value).ok_or(outside(offset))?;
             }
+            Line::Block(body) => run_lines(body, memory, at)?,
             Line::If { condition, body } => {
                 if condition.evaluate(memory, at)? != Value::Int(0) {
                     run_lines(body, memory, at)?;

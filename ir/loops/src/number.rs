@@ -75,6 +75,9 @@ impl Numbering<'_> {
                 reduce: *reduce,
                 value: value.map_indices(&|index| self.index(index)),
             },
+            Statement::Use { instruction, body } => {
+                Statement::Use { instruction: instruction.clone(), body: self.body(body) }
+            }
             Statement::If { condition, body } => Statement::If {
                 condition: condition.map_indices(&|index| self.index(index)),
                 body: self.body(body),

@@ -3,16 +3,20 @@
 //! The grammar, with types, arrays, indices and expressions as in index notation:
 //!
 //! ```text
-//! program  = "loops" name [ "in" size "bytes" ] "{" { buffer } { step } "}"
+//! program  = "loops" name [ "in" size "bytes" ] "{" [ library ] { buffer } { step } "}"
+//! library  = "library" text [ "in" text ] "{" { vector } { instruction } "}"
+//! vector   = "vector" type text
+//! instruction = "instruction" name "(" { [ "memory" ] name ":" type } ")" text "{" { line } "}"
 //! buffer   = ("input" | "output" | "local") name ":" type [ "in" "arena" "at" size ]
 //!          | "const" name ":" type "=" array
 //!          | "state" name ":" type "=" array "then" name [ "in" "arena" "at" size ]
 //! step     = kernel | repeat | branch
-//! kernel   = "kernel" name "{" { "law" text } { "register" name ":" type } { line } "}"
+//! kernel   = "kernel" name "{" { "law" text } { "register" name ":" type [ "vector" ] } { line } "}"
 //! repeat   = "repeat" name ":" size [ "carrying" name "=" name "then" name { "," … } ] "{" { step } "}"
 //! branch   = "if" name "{" { step } "}" "else" "{" { step } "}"
 //! line     = "for" name "in" lower ".." upper [ "step" size ] [ "unroll" ] "{" { line } "}"
 //!          | "if" expression "{" { line } "}"
+//!          | "use" name "{" { line } "}"
 //!          | name "[" { index } "]" reduce expression
 //! lower    = index | "max" "(" { index } ")"
 //! upper    = index | "min" "(" { index } ")"
@@ -26,6 +30,7 @@ use nablac_index::{
 };
 
 use crate::error::Error;
+use crate::instruction::{Instruction, Library, Parameter, Vector};
 use crate::program::{Buffer, For, Kernel, Kind, Program, Register, Role, Statement, Step};
 
 /// Reads a program whose constants all stand in the text.
@@ -52,6 +57,9 @@ pub fn parse_program(lexer: &mut Lexer, constants: &BTreeMap<String, Array>) -> 
         lexer.expect_word("bytes")?;
     }
     lexer.expect_sign("{")?;
+    if lexer.at_word("library") {
+        program.library = Some(parse_library(lexer)?);
+    }
     let mut next = vec![];
     while let Some(buffer) = parse_buffer(lexer, constants, &mut next)? {
         program.buffers.push(buffer);
@@ -68,6 +76,47 @@ pub fn parse_program(lexer: &mut Lexer, constants: &BTreeMap<String, Array>) -> 
     let mut parser = Parser { lexer, program: &program, counters: vec![] };
     let steps = parser.steps()?;
     Ok(Program { steps, ..program })
+}
+
+/// Reads a library of instructions from a text that may go on behind it.
+pub fn parse_library(lexer: &mut Lexer) -> Result<Library, Error> {
+    lexer.expect_word("library")?;
+    let condition = lexer.expect_name("the condition in quotes")?;
+    let header = if lexer.take_word("in") { lexer.expect_name("a header in quotes")? } else { String::new() };
+    let mut library = Library { condition, header, ..Library::default() };
+    lexer.expect_sign("{")?;
+    while lexer.take_word("vector") {
+        let (dtype, shape) = parse_type(lexer)?;
+        let [lanes] = shape[..] else { return Err(lexer.expected("a type with one dimension before it").into()) };
+        library.vectors.push(Vector { dtype, lanes, c_type: lexer.expect_name("a C type in quotes")? });
+    }
+    while !lexer.take_sign("}") {
+        library.instructions.push(parse_instruction(lexer)?);
+    }
+    Ok(library)
+}
+
+fn parse_instruction(lexer: &mut Lexer) -> Result<Instruction, Error> {
+    lexer.expect_word("instruction")?;
+    let name = lexer.expect_name("the instruction's name")?;
+    let mut memory = vec![];
+    let parameters = lexer.list("(", ")", |lexer| {
+        memory.push(lexer.take_word("memory"));
+        let name = lexer.expect_name("the parameter's name")?;
+        lexer.expect_sign(":")?;
+        let (dtype, shape) = parse_type(lexer)?;
+        Ok(Buffer { name, dtype, shape, role: Role::Local, offset: None })
+    })?;
+    let code = lexer.expect_name("C code in quotes")?;
+    lexer.expect_sign("{")?;
+    // Its parameters are to its meaning what buffers are to a kernel.
+    let program = Program { buffers: parameters, ..Program::default() };
+    let mut lines = Lines { program: &program, kernel: Kernel::default(), visible: vec![] };
+    let body = lines.body(lexer)?;
+    let variables = lines.kernel.variables;
+    let parameter = |(Buffer { name, dtype, shape, .. }, memory)| Parameter { name, dtype, shape, memory };
+    let parameters = program.buffers.into_iter().zip(memory).map(parameter).collect();
+    Ok(Instruction { name, parameters, variables, body, code })
 }
 
 /// A buffer; where the names of states' next values stand is added to `next`.
@@ -186,7 +235,8 @@ impl Parser<'_> {
         }
         while self.lexer.take_word("register") {
             let (name, dtype, shape) = parse_declaration(self.lexer, "the register's name")?;
-            kernel.registers.push(Register { name, dtype, shape });
+            let vector = self.lexer.take_word("vector");
+            kernel.registers.push(Register { name, dtype, shape, vector });
         }
         let visible = vec![true; kernel.variables.len()];
         let mut lines = Lines { program: self.program, kernel, visible };
@@ -219,6 +269,10 @@ impl Lines<'_> {
         while !lexer.take_sign("}") {
             body.push(if lexer.take_word("for") {
                 Statement::For(self.nest(lexer)?)
+            } else if lexer.take_word("use") {
+                let instruction = lexer.expect_name("an instruction's name")?;
+                lexer.expect_sign("{")?;
+                Statement::Use { instruction, body: self.body(lexer)? }
             } else if lexer.take_word("if") {
                 let condition = self.scope().parse_expression(lexer)?;
                 lexer.expect_sign("{")?;

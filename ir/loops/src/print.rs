@@ -8,6 +8,7 @@ use std::fmt;
 use nablac_index::lexer::name_text;
 use nablac_index::{Array, Element, Index, KEYWORDS, Scope, State, TensorId, array_text, is_inline};
 
+use crate::instruction::{Instruction, Library, Parameter, Vector};
 use crate::program::{Buffer, For, Kernel, Kind, Program, Role, Statement, Step};
 
 impl Program {
@@ -68,7 +69,8 @@ impl Program {
         }
         for register in &kernel.registers {
             let name = name_text(&register.name, KEYWORDS);
-            writeln!(f, "{indent}  register {name}: {}{:?}", register.dtype, register.shape)?;
+            let vector = if register.vector { " vector" } else { "" };
+            writeln!(f, "{indent}  register {name}: {}{:?}{vector}", register.dtype, register.shape)?;
         }
         print_lines(f, &self.scope(kernel), &kernel.body, &format!("{indent}  "))?;
         writeln!(f, "{indent}}}")
@@ -88,6 +90,9 @@ impl fmt::Display for Program {
             bytes => format!(" in {bytes} bytes"),
         };
         writeln!(f, "loops {}{arena} {{", name_text(&self.name, KEYWORDS))?;
+        if let Some(library) = &self.library {
+            writeln!(f, "{library}")?;
+        }
         self.buffers.iter().try_for_each(|buffer| writeln!(f, "  {}", buffer_text(self, buffer)))?;
         self.print_steps(f, &self.steps, "  ")?;
         writeln!(f, "}}")
@@ -119,6 +124,11 @@ fn print_lines(f: &mut fmt::Formatter, scope: &Scope, body: &[Statement], indent
                 print_lines(f, scope, &nest.body, &deeper)?;
                 writeln!(f, "{indent}}}")?;
             }
+            Statement::Use { instruction, body } => {
+                writeln!(f, "{indent}use {} {{", name_text(instruction, KEYWORDS))?;
+                print_lines(f, scope, body, &deeper)?;
+                writeln!(f, "{indent}}}")?;
+            }
             Statement::If { condition, body } => {
                 writeln!(f, "{indent}if {} {{", scope.expression_text(condition))?;
                 print_lines(f, scope, body, &deeper)?;
@@ -128,6 +138,41 @@ fn print_lines(f: &mut fmt::Formatter, scope: &Scope, body: &[Statement], indent
         }
     }
     Ok(())
+}
+
+impl fmt::Display for Library {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let header = if self.header.is_empty() { String::new() } else { format!(" in {}", quoted_text(&self.header)) };
+        writeln!(f, "library {}{header} {{", quoted_text(&self.condition))?;
+        for Vector { dtype, lanes, c_type } in &self.vectors {
+            writeln!(f, "  vector {dtype}[{lanes}] {}", quoted_text(c_type))?;
+        }
+        for instruction in &self.instructions {
+            let parameter = |p: &Parameter| {
+                let memory = if p.memory { "memory " } else { "" };
+                format!("{memory}{}: {}{:?}", name_text(&p.name, KEYWORDS), p.dtype, p.shape)
+            };
+            let parameters: Vec<String> = instruction.parameters.iter().map(parameter).collect();
+            let name = name_text(&instruction.name, KEYWORDS);
+            let code = quoted_text(&instruction.code);
+            writeln!(f, "  instruction {name}({}) {code} {{", parameters.join(", "))?;
+            print_lines(f, &instruction.scope(), &instruction.body, "    ")?;
+            writeln!(f, "  }}")?;
+        }
+        write!(f, "}}")
+    }
+}
+
+impl Instruction {
+    /// What the meaning's expressions name.
+    pub fn scope(&self) -> Scope<'_> {
+        let element = |p| {
+            let Parameter { name, dtype, shape, .. }: &Parameter = p;
+            Element { name, dtype: *dtype, shape }
+        };
+        let tensors = self.parameters.iter().map(element).collect();
+        Scope { tensors, loops: self.variables.iter().map(String::as_str).collect() }
+    }
 }
 
 /// `for i in 0..8 step 2 unroll`.

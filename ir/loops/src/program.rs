@@ -5,11 +5,15 @@
 
 use nablac_index::{Array, DType, Expr, Index, LoopId, Reduce, State, TensorId};
 
+use crate::instruction::Library;
+
 /// How a network, or one operator, runs.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Program {
     /// The program's name.
     pub name: String,
+    /// The hardware instructions that `use` names; nothing where there is none.
+    pub library: Option<Library>,
     /// All buffers; an access in a kernel names one by position, or, from `buffers.len()` on, one of the kernel's registers.
     pub buffers: Vec<Buffer>,
     /// What runs, in order.
@@ -100,6 +104,8 @@ pub struct Register {
     pub dtype: DType,
     /// The extents; empty for one scalar.
     pub shape: Vec<usize>,
+    /// Whether the last dimension is the lanes of one machine register, which only instructions reach.
+    pub vector: bool,
 }
 
 /// A line of a kernel.
@@ -123,6 +129,13 @@ pub enum Statement {
         /// A boolean expression.
         condition: Expr,
         /// What is guarded.
+        body: Vec<Statement>,
+    },
+    /// What one instruction of the program's library computes: it means the same as `body`.
+    Use {
+        /// The instruction's name.
+        instruction: String,
+        /// What it computes here.
         body: Vec<Statement>,
     },
 }
@@ -193,6 +206,11 @@ impl Program {
         }
     }
 
+    /// The register behind an id that a kernel uses, if it is one.
+    pub fn register<'a>(&self, kernel: &'a Kernel, id: TensorId) -> Option<&'a Register> {
+        (id.0 as usize).checked_sub(self.buffers.len()).map(|position| &kernel.registers[position])
+    }
+
     /// Whether an id that a kernel uses is one of its registers.
     pub fn is_register(&self, id: TensorId) -> bool {
         id.0 as usize >= self.buffers.len()
@@ -259,7 +277,7 @@ impl Kernel {
                     }
                 }
                 Statement::If { condition, .. } => reads_of(condition, &[], &mut add),
-                Statement::For(_) => {}
+                Statement::For(_) | Statement::Use { .. } => {}
             }
         });
         found
@@ -295,7 +313,9 @@ fn visit(body: &[Statement], f: &mut dyn FnMut(&Statement)) {
     for statement in body {
         f(statement);
         match statement {
-            Statement::For(For { body, .. }) | Statement::If { body, .. } => visit(body, f),
+            Statement::For(For { body, .. }) | Statement::If { body, .. } | Statement::Use { body, .. } => {
+                visit(body, f)
+            }
             Statement::Store { .. } => {}
         }
     }

@@ -46,6 +46,8 @@ impl Pruning<'_> {
                     condition => vec![Statement::If { condition, body: self.body(body, &inside) }],
                 }
             }
+            // It is what it is: an instruction's meaning.
+            Statement::Use { .. } => vec![statement.clone()],
             Statement::Store { target, at, reduce, value } => {
                 let value = self.expression(value, bounds);
                 vec![Statement::Store { target: *target, at: at.clone(), reduce: *reduce, value }]

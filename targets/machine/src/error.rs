@@ -29,6 +29,14 @@ pub enum Error {
         /// What the parser said, with line and column.
         message: String,
     },
+    /// A machine names a library of instructions that does not exist, or does not read.
+    #[error("the instructions `{name}`: {message}")]
+    Instructions {
+        /// The library's name.
+        name: String,
+        /// What is wrong.
+        message: String,
+    },
     /// A machine file reads well but describes no possible machine.
     #[error("the machine file `{file}` is inconsistent: {reason}")]
     Inconsistent {

@@ -4,6 +4,7 @@
 //! knowing how they are made. It starts no compiler, no emulator and no other process.
 
 mod error;
+mod instructions;
 mod machine;
 pub mod measure;
 mod size;

@@ -1,6 +1,7 @@
 //! A machine: its registers, vector width, memories, and the tools that build and run code for it.
 
-use crate::{Error, TimingTable, size};
+use crate::{Error, TimingTable, instructions, size};
+use nablac_loops::Library;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -49,6 +50,9 @@ pub struct Machine {
     /// How to run a program; nothing if this computer runs it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub emulator: Option<Emulator>,
+    /// Which library of hardware instructions it has; nothing if generated code needs none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<String>,
     /// Which instruction timing table applies; nothing if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timing_table: Option<String>,
@@ -202,6 +206,11 @@ impl Machine {
     /// The instruction timings, if any are known.
     pub fn timings(&self) -> Result<Option<TimingTable>, Error> {
         self.timing_table.as_deref().map(TimingTable::load).transpose()
+    }
+
+    /// The hardware instructions that schedules may use, if it has any.
+    pub fn library(&self) -> Result<Option<Library>, Error> {
+        self.instructions.as_deref().map(instructions::load).transpose()
     }
 
     fn contradiction(&self) -> Option<String> {

@@ -87,6 +87,7 @@ fn rename_body(body: Vec<Statement>, of: &dyn Fn(TensorId) -> TensorId) -> Vec<S
     };
     let each = |statement| match statement {
         Statement::For(f) => Statement::For(For { body: rename_body(f.body, of), ..f }),
+        Statement::Use { instruction, body } => Statement::Use { instruction, body: rename_body(body, of) },
         Statement::If { condition, body } => {
             Statement::If { condition: expression(&condition), body: rename_body(body, of) }
         }

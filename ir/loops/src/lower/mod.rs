@@ -3,34 +3,46 @@
 //! Owns which statements share a nest (`group`), the order and tiling of loops when nobody asks for another (`schedule`), where
 //! bounds replace tests at the edges of a tensor (`edges`), and building the nest (`nest`, `reduction`). A verified program always lowers.
 
+use std::collections::BTreeMap;
+
 use nablac_index::{Program as IndexProgram, Role as IndexRole, Step as IndexStep, TensorId};
 
+use crate::instruction::Library;
 use crate::number::number_variables;
 use crate::program::{Buffer, Program, Role, Step};
 
 mod compact;
+mod contraction;
+mod dot;
 mod edges;
 mod group;
 mod nest;
 mod order;
 mod pack;
 mod reduction;
+mod rules;
 mod schedule;
+mod staging;
+mod tiled;
 
+use contraction::Contraction;
 use group::Item;
 
 /// What a machine offers to a nest.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Capacity {
     /// Floating-point registers of the width of the values.
     pub float_registers: usize,
     /// Registers for integers, which addresses and counters share.
     pub general_registers: usize,
+    /// Hardware instructions.
+    pub library: Option<Library>,
 }
 
 /// The loop nests that compute a program. Buffers have no place in the arena yet: that is `plan`'s.
-pub fn lower(program: &IndexProgram, capacity: Capacity) -> Program {
-    let program = pack::pack_constants(order::order_constants(program.clone(), capacity));
+pub fn lower(program: &IndexProgram, capacity: &Capacity) -> Program {
+    let (program, contractions) = contraction::prepare(program.clone(), capacity);
+    let program = pack::pack_constants(order::order_constants(program, capacity, &contractions));
     let buffers = program.tensors.iter().map(|tensor| Buffer {
         name: tensor.name.clone(),
         dtype: tensor.dtype,
@@ -45,16 +57,25 @@ pub fn lower(program: &IndexProgram, capacity: Capacity) -> Program {
         offset: None,
     });
     let mut lowering =
-        Lowering { program: &program, capacity, counters: vec![], begun: vec![], names: vec![] };
+        Lowering { program: &program, capacity, contractions, counters: vec![], begun: vec![], names: vec![] };
     let steps = lowering.steps(&program.steps);
-    let lowered = Program { name: program.name.clone(), buffers: buffers.collect(), steps, arena_bytes: 0 };
+    let library = capacity.library.clone();
+    let lowered = Program {
+        name: program.name.clone(),
+        library,
+        buffers: buffers.collect(),
+        steps,
+        arena_bytes: 0,
+    };
     number_variables(compact::compact(lowered))
 }
 
 /// What goes from one nest to the next while a program is lowered.
 struct Lowering<'a> {
     program: &'a IndexProgram,
-    capacity: Capacity,
+    capacity: &'a Capacity,
+    /// The reductions that run as products of packed operands, by what they write.
+    contractions: BTreeMap<TensorId, Contraction>,
     counters: Vec<&'a nablac_index::Loop>,
     /// Tensors that hold their reduction's identity, or a value, already.
     begun: Vec<TensorId>,

@@ -26,13 +26,19 @@ pub(super) fn kernel<'a>(lowering: &mut Lowering<'a>, group: &Group<'a>) -> Kern
     let laws = group.statements().iter().map(|s| lowering.program.law_text(&lowering.counters, s)).collect();
     let variables: Vec<String> = lowering.counters.iter().map(|c| c.name.clone()).collect();
     let ranges = lowering.counters.iter().map(|c| (0, c.extent as i64 - 1)).collect();
+    let loops = group.statements().into_iter().flat_map(|s| s.loops.iter().map(|l| l.name.clone()));
+    let names = loops.chain(variables.iter().cloned()).collect();
     let mut nest = Nest {
+        names,
         lowering,
         depth: variables.len(),
         kernel: Kernel { name, laws, variables, registers: vec![], body: vec![] },
         ranges,
     };
-    let body = if group.in_registers {
+    let contraction = nest.lowering.contractions.get(&main.out).cloned();
+    let body = if let Some(contraction) = contraction {
+        nest.tiled(group, &contraction)
+    } else if group.in_registers {
         nest.reduction(group)
     } else if main.reduce == Reduce::ArgMax {
         nest.argmax(main)
@@ -68,7 +74,7 @@ pub(super) fn fills_before(lowering: &mut Lowering, repeat: &Repeat) -> Vec<Step
         let variables: Vec<String> = lowering.counters.iter().map(|c| c.name.clone()).collect();
         let ranges = lowering.counters.iter().map(|c| (0, c.extent as i64 - 1)).collect();
         let kernel = Kernel { name, variables, ..Kernel::default() };
-        let mut nest = Nest { lowering, depth, kernel, ranges };
+        let mut nest = Nest { lowering, depth, kernel, ranges, names: vec![] };
         nest.kernel.body = nest.fill(out, reduce);
         fills.push(Step::Kernel(nest.kernel));
     }
@@ -82,6 +88,8 @@ pub(super) struct Nest<'n, 'a> {
     pub kernel: Kernel,
     /// What each variable ranges over at the point of construction, both ends included.
     pub ranges: Vec<(i64, i64)>,
+    /// The names of the statements' loops and of the counters.
+    pub names: Vec<String>,
 }
 
 /// The values of a statement's own loops, as indices of the kernel's variables; `None` for loops that are not open yet.
@@ -92,6 +100,15 @@ impl<'a> Nest<'_, 'a> {
         self.kernel.variables.push(name.into());
         self.ranges.push(range);
         LoopId(self.kernel.variables.len() as u32 - 1)
+    }
+
+    /// A variable that no loop of the statements has the name of.
+    pub(super) fn fresh(&mut self, name: &str, range: (i64, i64)) -> LoopId {
+        let mut unique = name.to_string();
+        while self.names.contains(&unique) {
+            unique.push('_');
+        }
+        self.variable(&unique, range)
     }
 
     pub(super) fn loop_variable(&mut self, l: &Loop) -> LoopId {
@@ -109,8 +126,17 @@ impl<'a> Nest<'_, 'a> {
             number += 1;
             unique = format!("{name}{number}");
         }
-        self.kernel.registers.push(Register { name: unique, dtype, shape });
+        self.kernel.registers.push(Register { name: unique, dtype, shape, vector: false });
         TensorId((self.lowering.program.tensors.len() + self.kernel.registers.len() - 1) as u32)
+    }
+
+    /// Registers of several elements each; the last extent is their number.
+    pub(super) fn vector(&mut self, name: &str, dtype: DType, shape: Vec<usize>) -> TensorId {
+        let id = self.register(name, dtype, shape);
+        if let Some(register) = self.kernel.registers.last_mut() {
+            register.vector = true;
+        }
+        id
     }
 
     pub(super) fn serial(

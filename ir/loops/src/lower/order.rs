@@ -7,15 +7,21 @@ use std::collections::BTreeMap;
 
 use nablac_index::{Index, Program, Reduce, Role, Statement, TensorId, for_each_carry, reorder_dimensions};
 
+use super::contraction::Contraction;
 use super::{Capacity, group, schedule};
 
 /// Permutes every constant that a reduction into registers reads with more than one dimension.
-pub(super) fn order_constants(program: Program, capacity: Capacity) -> Program {
+pub(super) fn order_constants(
+    program: Program,
+    capacity: &Capacity,
+    contractions: &BTreeMap<TensorId, Contraction>,
+) -> Program {
     let mut orders: BTreeMap<TensorId, Vec<usize>> = BTreeMap::new();
     program.visit_statements(&mut |counters, statement| {
         let depth = counters.len();
         let reduces = statement.reduce != Reduce::Set && statement.reduce != Reduce::ArgMax;
-        if !reduces || !group::reduces_in_registers(&program, statement, depth) {
+        let packed = contractions.contains_key(&statement.out);
+        if !reduces || packed || !group::reduces_in_registers(&program, statement, depth) {
             return;
         }
         let rank = loop_ranks(&program, statement, depth, capacity);
@@ -37,7 +43,7 @@ pub(super) fn order_constants(program: Program, capacity: Capacity) -> Program {
 }
 
 /// How far inside of the nest each loop that a statement sees runs.
-fn loop_ranks(program: &Program, statement: &Statement, depth: usize, capacity: Capacity) -> Vec<usize> {
+fn loop_ranks(program: &Program, statement: &Statement, depth: usize, capacity: &Capacity) -> Vec<usize> {
     let chosen = schedule::choose(program, statement, depth, capacity, &|l| statement.loops[l].extent);
     let mut rank = vec![0; depth + statement.loops.len()];
     for (position, (l, tile)) in chosen.space.iter().enumerate() {

@@ -13,7 +13,7 @@ use super::schedule::{self, Schedule};
 use crate::program::{For, Kind, Statement};
 
 /// A register tile: its variables with their extents, outermost first.
-type Tile = Vec<(LoopId, usize)>;
+pub(super) type Tile = Vec<(LoopId, usize)>;
 
 /// A reduction on its way into registers.
 struct Reduction<'g, 'a> {
@@ -129,34 +129,42 @@ impl<'a> Nest<'_, 'a> {
         let dtype = self.lowering.program.dtype(law.out);
         let sum = self.register("acc", dtype, tile.iter().map(|(_, n)| *n).collect());
         let at: Vec<Index> = tile.iter().map(|(v, _)| Index::of_loop(*v)).collect();
-        let element: Vec<Index> = law.at.iter().map(|i| self.index(i, &environment)).collect();
-        let first = match r.group.initial {
+        let value = self.initial_value(r.group, &environment);
+        let store = Statement::Store { target: sum, at: at.clone(), reduce: Reduce::Set, value };
+        let mut statements = wrap(&tile, vec![store]);
+        let mut bounded = vec![];
+        statements.extend(self.reduced(r, 0, environment.clone(), &tile, &mut bounded, (sum, &at)));
+        statements.extend(wrap(&tile, vec![self.last_store(r.group, &environment, Expr::read(sum, at))]));
+        statements
+    }
+
+    /// What a sum begins with, at a point of the main statement's loops.
+    pub(super) fn initial_value(&self, group: &Group, environment: &Environment) -> Expr {
+        let law = group.main;
+        let dtype = self.lowering.program.dtype(law.out);
+        match group.initial {
             Some(initial) => {
-                let own = self.environment_of(initial, &initial.at, law, &environment);
+                let own = self.environment_of(initial, &initial.at, law, environment);
                 self.expression(&initial.body, &own, &[])
             }
             None => Expr::Literal(dtype, law.reduce.identity(dtype).unwrap_or(nablac_index::Value::Int(0))),
+        }
+    }
+
+    /// Stores what becomes of a sum, at a point of the main statement's loops.
+    pub(super) fn last_store(&self, group: &Group, environment: &Environment, sum: Expr) -> Statement {
+        let law = group.main;
+        let store = |target, at, value| Statement::Store { target, at, reduce: Reduce::Set, value };
+        let Some(map) = group.last else {
+            return store(law.out, law.at.iter().map(|i| self.index(i, environment)).collect(), sum);
         };
-        let store = |target, at, reduce, value| Statement::Store { target, at, reduce, value };
-        let mut statements = wrap(&tile, vec![store(sum, at.clone(), Reduce::Set, first)]);
-        let mut bounded = vec![];
-        statements.extend(self.reduced(r, 0, environment.clone(), &tile, &mut bounded, (sum, &at)));
-        let read = Expr::read(sum, at);
-        let last = match r.group.last {
-            None => store(law.out, element, Reduce::Set, read),
-            Some(map) => {
-                let through = map.accesses().into_iter().find(|a| a.tensor == law.out).map(|a| a.at.clone());
-                let own = self.environment_of(map, &through.unwrap_or_default(), law, &environment);
-                let value = map.body.rewrite(&mut |node| match node {
-                    Expr::Read(access) if access.tensor == law.out => read.clone(),
-                    other => self.moved(other, &own),
-                });
-                let at = map.at.iter().map(|i| self.index(i, &own)).collect();
-                store(map.out, at, Reduce::Set, value)
-            }
-        };
-        statements.extend(wrap(&tile, vec![last]));
-        statements
+        let through = map.accesses().into_iter().find(|a| a.tensor == law.out).map(|a| a.at.clone());
+        let own = self.environment_of(map, &through.unwrap_or_default(), law, environment);
+        let value = map.body.rewrite(&mut |node| match node {
+            Expr::Read(access) if access.tensor == law.out => sum.clone(),
+            other => self.moved(other, &own),
+        });
+        store(map.out, map.at.iter().map(|i| self.index(i, &own)).collect(), value)
     }
 
     /// One node of another statement's expression, in the kernel's variables.
@@ -263,7 +271,7 @@ fn joined(bounds: Vec<Index>, join: fn(i64, i64) -> i64) -> Vec<Index> {
 }
 
 /// The tile's loops around `body`, written out.
-fn wrap(tile: &Tile, body: Vec<Statement>) -> Vec<Statement> {
+pub(super) fn wrap(tile: &Tile, body: Vec<Statement>) -> Vec<Statement> {
     tile.iter().rev().fold(body, |body, &(variable, extent)| {
         let (lower, upper) = (vec![Index::constant(0)], vec![Index::constant(extent as i64)]);
         vec![Statement::For(For { variable, lower, upper, step: 1, kind: Kind::Unroll, body })]

@@ -36,7 +36,7 @@ pub(super) fn plain_order(statement: &Statement, depth: usize) -> Vec<usize> {
 }
 
 /// The loops that `at` names, in the order of its dimensions; within one dimension the larger step first.
-fn space_order(statement: &Statement, depth: usize) -> Vec<usize> {
+pub(super) fn space_order(statement: &Statement, depth: usize) -> Vec<usize> {
     let mut order = vec![];
     for index in &statement.at {
         let mut loops: Vec<(i64, usize)> = index
@@ -56,7 +56,7 @@ pub(super) fn choose(
     program: &Program,
     statement: &Statement,
     depth: usize,
-    capacity: Capacity,
+    capacity: &Capacity,
     tileable: &dyn Fn(usize) -> usize,
 ) -> Schedule {
     let space = space_order(statement, depth);

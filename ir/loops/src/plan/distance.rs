@@ -101,6 +101,7 @@ impl Traced<'_> {
         for statement in body {
             match statement {
                 Statement::For(f) => steps.push(self.nest(f)),
+                Statement::Use { body, .. } => steps.extend(self.body(body)),
                 Statement::If { condition, body } => {
                     self.reads(condition, &[], &mut steps);
                     steps.extend(self.body(body));

@@ -61,7 +61,7 @@ impl Checker<'_> {
                 *next += 1;
                 self.order(&nest.body, next)
             }
-            Statement::If { body, .. } => self.order(body, next),
+            Statement::If { body, .. } | Statement::Use { body, .. } => self.order(body, next),
             Statement::Store { .. } => Ok(()),
         })
     }
@@ -71,6 +71,15 @@ impl Checker<'_> {
             Statement::For(nest) => {
                 self.nest(nest, bounds)?;
                 self.body(&nest.body, &bounds.inside(nest))
+            }
+            Statement::Use { instruction, body } => {
+                let place = self.place(&format!("use {instruction}"));
+                let library = self.program.library.as_ref();
+                let known = library.and_then(|library| library.instruction(instruction));
+                self.body(body, bounds)?;
+                self.require(known.is_some(), &place, || "there is no such instruction".into())?;
+                let means = known.is_some_and(|known| known.bind(self.program, self.kernel, body).is_some());
+                self.require(means, &place, || "the instruction does not mean this".into())
             }
             Statement::If { condition, body } => {
                 self.known(condition.accesses().iter().map(|access| access.tensor), &self.place("if"))?;
@@ -141,6 +150,7 @@ impl Checker<'_> {
     fn registers(&self, body: &[Statement]) -> Result<(), Error> {
         body.iter().try_for_each(|statement| match statement {
             Statement::For(For { body, .. }) => self.registers(body),
+            Statement::Use { instruction, body } => self.operands(instruction, body),
             Statement::If { condition, body } => {
                 let accesses = condition.accesses();
                 accesses.into_iter().try_for_each(|access| self.constant(access.tensor, &access.at))?;
@@ -154,7 +164,25 @@ impl Checker<'_> {
         })
     }
 
+    /// Each operand of an instruction that is a register is one that is known.
+    fn operands(&self, instruction: &str, body: &[Statement]) -> Result<(), Error> {
+        let instruction = self.program.library.as_ref().and_then(|library| library.instruction(instruction));
+        let Some(instruction) = instruction else { return Ok(()) };
+        let operands = instruction.bind(self.program, self.kernel, body).unwrap_or_default();
+        operands.iter().zip(&instruction.parameters).try_for_each(|(operand, parameter)| {
+            let known = parameter.memory || operand.position.as_constant().is_some();
+            self.require(known, &self.place(&format!("use {}", instruction.name)), || {
+                format!("`{}` is a register whose index varies: unroll its loops", parameter.name)
+            })
+        })
+    }
+
     fn constant(&self, tensor: TensorId, at: &[Index]) -> Result<(), Error> {
+        let register = self.program.register(self.kernel, tensor);
+        let place = || self.place(&self.scope.element_text(tensor, at));
+        self.require(register.is_none_or(|register| !register.vector), &place(), || {
+            "only instructions reach the lanes of a register".into()
+        })?;
         let fits = !self.program.is_register(tensor) || at.iter().all(|index| index.as_constant().is_some());
         self.require(fits, &self.place(&self.scope.element_text(tensor, at)), || {
             "a register's index varies: unroll its loops".into()

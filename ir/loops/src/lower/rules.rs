@@ -1,0 +1,119 @@
+//! Which loops a product of packed operands runs in when nobody asks for others.
+//!
+//! Owns rules that a person can read: which loops are tiled, what gets a buffer and where, and how much is written out. The machine's
+//! registers decide the tile.
+
+use nablac_index::{DType, Program, Statement};
+
+use super::contraction::{Factors, Schedule};
+use super::dot::{self, Dot};
+use super::Capacity;
+use crate::instruction::Library;
+
+/// General registers of the innermost loop that hold no value: a pointer to each operand.
+const POINTERS: usize = 2;
+
+/// The most terms of a sum that are written out: beyond, another copy of the code saves less than a loop's end costs.
+const WRITTEN_OUT: usize = 64;
+
+/// Terms that are written out where all would be too many.
+const CHUNK: usize = 32;
+
+/// The schedule and the instructions of a reduction; `None` where there are no instructions for it.
+pub(super) fn choose(
+    program: &Program,
+    statement: &Statement,
+    factors: &Factors,
+    library: &Library,
+    capacity: &Capacity,
+) -> Option<(Schedule, Dot)> {
+    let dot = dot::find(library)?;
+    let reduced = statement.reduced_loops(factors.depth);
+    let space: Vec<usize> = super::schedule::space_order(statement, factors.depth);
+    let moves = |l: &usize| factors.moves(*l).is_some();
+    let wide = |l: &&usize| factors.extents[**l] > 1;
+    // Pixels move one operand, channels the other, and what moves both is no tile.
+    let pixel = space.iter().filter(|l| moves(l) && !factors.weighs(**l)).filter(wide).next_back().copied();
+    let channel = space.iter().filter(|l| !moves(l) && factors.weighs(**l)).filter(wide).next_back().copied();
+    let shares = |l: usize| {
+        let window = |s: usize| factors.moves(s).map(|m| m.0) == factors.moves(l).map(|m| m.0);
+        space.iter().any(|&s| window(s))
+    };
+    let windowed = factors.moving.outside.is_some() || reduced.iter().any(|&l| shares(l));
+    let depthwise = channel.is_none() && pixel.is_some();
+    let registers = capacity.general_registers.saturating_sub(POINTERS);
+    let (pixels, channels) = match (pixel, channel) {
+        (Some(p), Some(c)) => tile(factors.extents[p], factors.extents[c], registers),
+        (Some(p), None) => (divided(factors.extents[p], 6), 1),
+        (None, Some(c)) => (1, divided(factors.extents[c], 4)),
+        (None, None) => return None,
+    };
+    let outer: Vec<usize> =
+        space.iter().copied().filter(|l| Some(*l) != pixel && Some(*l) != channel).collect();
+    let mut loops: Vec<(usize, usize)> = outer.iter().map(|&l| (l, 1)).collect();
+    let around = loops.len();
+    loops.extend(pixel.map(|l| (l, pixels)));
+    let inside_pixels = loops.len();
+    loops.extend(channel.map(|l| (l, channels)));
+    let ordered = reduced_order(factors, &reduced, pixel);
+    let aligned = |position: usize, l: usize| {
+        let n = factors.extents[l];
+        // A column of a depthwise window is whole registers, which neighbours share.
+        if depthwise && position + 1 == ordered.len() && ordered.len() > 1 { n.next_multiple_of(dot.lanes) } else { n }
+    };
+    let padded: Vec<(usize, usize)> = ordered.iter().enumerate().map(|(p, &l)| (l, aligned(p, l))).collect();
+    let whole: usize = padded.iter().map(|(_, n)| n).product();
+    let last = factors.moving.at.len().checked_sub(1)?;
+    let direct = !windowed
+        && pixel.is_none()
+        && reduced.len() == 1
+        && factors.moves(reduced[0]).is_some_and(|m| m.0 == last)
+        && whole % dot.bytes == 0
+        && program.dtype(factors.moving.tensor) == DType::I8;
+    let staged = match (direct, windowed) {
+        (true, _) => None,
+        (false, true) => Some(around),
+        (false, false) => Some(inside_pixels),
+    };
+    let packed = if depthwise { dot.dtype } else { DType::I8 };
+    let group = if packed == DType::I8 { dot.bytes } else { dot.lanes };
+    let schedule =
+        Schedule { space: loops, chunk: chunk(whole.next_multiple_of(group), group), reduced: padded, staged, packed };
+    Some((schedule, dot))
+}
+
+/// Reduced loops as the buffer has them: first the one whose window slides along the pixels of a tile, the others as in memory.
+fn reduced_order(factors: &Factors, reduced: &[usize], pixel: Option<usize>) -> Vec<usize> {
+    let dimension = |l: usize| factors.moves(l).map_or(0, |m| m.0);
+    let along = pixel.map(dimension);
+    let mut order = reduced.to_vec();
+    order.sort_by_key(|&l| (Some(dimension(l)) != along, dimension(l)));
+    order
+}
+
+/// A tile of pixels by channels: sums, a channel's constants in two registers each, a pixel's elements in two.
+fn tile(pixels: usize, channels: usize, registers: usize) -> (usize, usize) {
+    let cost = |p: usize, c: usize| {
+        let tiles = pixels.div_ceil(p) * channels.div_ceil(c);
+        let loads = 2 * p + c;
+        let unpacking = 2 * c;
+        tiles * (loads + unpacking + 2 * p * c)
+    };
+    let fits = |p: usize, c: usize| p * c + 2 * c + 2 <= registers;
+    let all = (1..=pixels.min(8)).flat_map(|p| (1..=channels.min(4)).map(move |c| (p, c)));
+    all.filter(|&(p, c)| fits(p, c)).min_by_key(|&(p, c)| (cost(p, c), p * c)).unwrap_or((1, 1))
+}
+
+/// The size of the fewest parts that are at most `most`, as equal as they can be.
+fn divided(extent: usize, most: usize) -> usize {
+    extent.div_ceil(extent.div_ceil(most))
+}
+
+/// How much of a loop is written out: all of it, or the largest part that leaves nothing over.
+fn chunk(length: usize, group: usize) -> usize {
+    if length <= WRITTEN_OUT {
+        return length;
+    }
+    let parts = (1..=WRITTEN_OUT / group).map(|n| n * group);
+    parts.filter(|part| length % part == 0 && *part >= CHUNK).max().unwrap_or(CHUNK)
+}
