@@ -133,12 +133,11 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
 
     begin(Stage::Lower);
     let registers = &options.machine.registers;
-    let capacity =
-        Capacity {
-            float_registers: registers.float as usize,
-            general_registers: registers.general as usize,
-            library: options.machine.library()?,
-        };
+    let capacity = Capacity {
+        float_registers: registers.float as usize,
+        general_registers: registers.general as usize,
+        library: options.machine.library()?,
+    };
     let nests = nablac_loops::lower(&program, &capacity);
     verify_loops(Stage::Lower, &nests)?;
     if options.after == Stage::Lower {

@@ -33,8 +33,7 @@ pub fn definitions(program: &Program, helpers: &mut Helpers) -> Result<String, E
             }
         });
     }
-    let used: Vec<&Instruction> =
-        library.instructions.iter().filter(|i| names.contains(&i.name)).collect();
+    let used: Vec<&Instruction> = library.instructions.iter().filter(|i| names.contains(&i.name)).collect();
     if used.is_empty() {
         return Ok(String::new());
     }
@@ -53,7 +52,8 @@ pub fn definitions(program: &Program, helpers: &mut Helpers) -> Result<String, E
         text += &format!("typedef {} {};\n", vector.c_type, vector_type(vector));
     }
     for instruction in &used {
-        let code: String = instruction.code.lines().map(|line| format!("    {}\n", line.trim_end())).collect();
+        let code: String =
+            instruction.code.lines().map(|line| format!("    {}\n", line.trim_end())).collect();
         text += &function(instruction, &code);
     }
     text += "#else\n";

@@ -170,7 +170,8 @@ fn elements(kernel: &Kernel, names: &mut Names) -> Vec<Vec<String>> {
     let of = |register: &nablac_loops::Register| {
         let stem = identifier(&register.name, "r");
         // One name for all elements of one machine register.
-        let shape = if register.vector { &register.shape[..register.shape.len() - 1] } else { &register.shape };
+        let shape =
+            if register.vector { &register.shape[..register.shape.len() - 1] } else { &register.shape };
         let count: usize = shape.iter().product();
         (0..count)
             .map(|position| {

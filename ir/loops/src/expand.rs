@@ -45,7 +45,8 @@ impl Expansion<'_> {
                     expanded.push(self.store(*target, at, *reduce, value));
                 }
                 Statement::Use { instruction, body } => {
-                    expanded.push(Statement::Use { instruction: instruction.clone(), body: self.body(body)? });
+                    expanded
+                        .push(Statement::Use { instruction: instruction.clone(), body: self.body(body)? });
                 }
                 Statement::If { condition, body } => {
                     let condition = self.expression(condition);

@@ -87,7 +87,9 @@ pub fn parse_library(lexer: &mut Lexer) -> Result<Library, Error> {
     lexer.expect_sign("{")?;
     while lexer.take_word("vector") {
         let (dtype, shape) = parse_type(lexer)?;
-        let [lanes] = shape[..] else { return Err(lexer.expected("a type with one dimension before it").into()) };
+        let [lanes] = shape[..] else {
+            return Err(lexer.expected("a type with one dimension before it").into());
+        };
         library.vectors.push(Vector { dtype, lanes, c_type: lexer.expect_name("a C type in quotes")? });
     }
     while !lexer.take_sign("}") {

@@ -142,7 +142,8 @@ fn print_lines(f: &mut fmt::Formatter, scope: &Scope, body: &[Statement], indent
 
 impl fmt::Display for Library {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let header = if self.header.is_empty() { String::new() } else { format!(" in {}", quoted_text(&self.header)) };
+        let header =
+            if self.header.is_empty() { String::new() } else { format!(" in {}", quoted_text(&self.header)) };
         writeln!(f, "library {}{header} {{", quoted_text(&self.condition))?;
         for Vector { dtype, lanes, c_type } in &self.vectors {
             writeln!(f, "  vector {dtype}[{lanes}] {}", quoted_text(c_type))?;

@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 
 use nablac_index::{
-    Access, Array, Binary, DType, Expr, Index, LoopId, Program, Reduce, Role, Statement, Step,
-    TensorId, Value, for_each_statement_mut, for_each_write, row_major_strides,
+    Access, Array, Binary, DType, Expr, Index, LoopId, Program, Reduce, Role, Statement, Step, TensorId,
+    Value, for_each_statement_mut, for_each_write, row_major_strides,
 };
 
 use super::dot::Dot;
@@ -82,7 +82,11 @@ impl Factors {
     /// Which of the statement's own loops moves a dimension of the moving operand, with its factor.
     pub fn moves(&self, l: usize) -> Option<(usize, i64)> {
         let id = LoopId((self.depth + l) as u32);
-        self.moving.at.iter().position(|index| index.factor(id) != 0).map(|d| (d, self.moving.at[d].factor(id)))
+        self.moving
+            .at
+            .iter()
+            .position(|index| index.factor(id) != 0)
+            .map(|d| (d, self.moving.at[d].factor(id)))
     }
 
     /// Whether a loop moves the constant operand.
@@ -155,7 +159,9 @@ fn factors(program: &Program, statement: &Statement, depth: usize) -> Option<Fac
         factors.weighs(l)
             && factors.moves(l).is_some_and(|(d, factor)| {
                 factor == 1
-                    && reduced.iter().all(|&other| other == l || factors.moves(other).is_none_or(|o| o.0 != d))
+                    && reduced
+                        .iter()
+                        .all(|&other| other == l || factors.moves(other).is_none_or(|o| o.0 != d))
             })
     });
     (forwards && plain && !reduced.is_empty() && factors.extents.iter().all(|&n| n > 0)).then_some(factors)
@@ -168,12 +174,14 @@ fn widened(expression: &Expr) -> Option<(Access, i64)> {
             Expr::Read(access) => Some((access.clone(), 0)),
             _ => None,
         },
-        Expr::Binary(operation @ (Binary::Sub | Binary::Add), inner, by) => match (widened(inner)?, by.as_ref()) {
-            ((access, 0), Expr::Literal(DType::I32, Value::Int(by))) => {
-                Some((access, if *operation == Binary::Sub { *by } else { -by }))
+        Expr::Binary(operation @ (Binary::Sub | Binary::Add), inner, by) => {
+            match (widened(inner)?, by.as_ref()) {
+                ((access, 0), Expr::Literal(DType::I32, Value::Int(by))) => {
+                    Some((access, if *operation == Binary::Sub { *by } else { -by }))
+                }
+                _ => None,
             }
-            _ => None,
-        },
+        }
         _ => None,
     }
 }
@@ -183,10 +191,9 @@ fn widened(expression: &Expr) -> Option<(Access, i64)> {
 fn fold_zero(program: &mut Program, statement: &Statement, factors: &Factors) -> bool {
     let mut writes = 0;
     for_each_write(&program.steps, &mut |id| writes += usize::from(id == statement.out));
-    let initial = program
-        .steps
-        .iter()
-        .position(|step| matches!(step, Step::Statement(s) if s.out == statement.out && s.reduce == Reduce::Set));
+    let initial = program.steps.iter().position(
+        |step| matches!(step, Step::Statement(s) if s.out == statement.out && s.reduce == Reduce::Set),
+    );
     // The loops of the main statement that move the initial values, in the order of the array.
     let (array, loops, place) = match (initial, writes) {
         (Some(position), 2) => {
@@ -224,9 +231,11 @@ fn fold_zero(program: &mut Program, statement: &Statement, factors: &Factors) ->
     let shape = array.shape().to_vec();
     let strides = row_major_strides(&shape);
     let folded = (0..array.len()).map(|flat| {
-        let point: Vec<usize> =
-            strides.iter().zip(&shape).map(|(&s, &n)| flat / s as usize % n).collect();
-        Value::from_i64(DType::I32, array.get(flat).as_i64().wrapping_sub(factors.zero.wrapping_mul(sum(&point))))
+        let point: Vec<usize> = strides.iter().zip(&shape).map(|(&s, &n)| flat / s as usize % n).collect();
+        Value::from_i64(
+            DType::I32,
+            array.get(flat).as_i64().wrapping_sub(factors.zero.wrapping_mul(sum(&point))),
+        )
     });
     let folded = Array::from_values(DType::I32, &shape, folded.collect::<Vec<_>>());
     let name = format!("{}.initial", program.tensor(statement.out).name);
@@ -289,7 +298,8 @@ fn pack(
     // Bytes that are taken apart come as even and odd ones: where only the constants are, they are shuffled ahead of time.
     let unpacked = schedule.packed == DType::I8 && dot.unpack.is_some();
     let shuffled = unpacked && !moving.unpacked;
-    let constant = pack_constants(program, statement, factors, &schedule, length, shuffled.then_some(dot.bytes));
+    let constant =
+        pack_constants(program, statement, factors, &schedule, length, shuffled.then_some(dot.bytes));
     let constant = Operand { unpacked, ..constant };
     Contraction { schedule, dot, moving, constant, access: factors.moving.clone(), staged, length }
 }
@@ -369,7 +379,8 @@ fn stage(
     slack: usize,
 ) -> (Operand, Staged) {
     let inner = |l: usize| remaining(&schedule.space[..around], l, factors.extents[l]);
-    let reduced = |d: usize| schedule.reduced.iter().position(|(l, _)| factors.moves(*l).is_some_and(|m| m.0 == d));
+    let reduced =
+        |d: usize| schedule.reduced.iter().position(|(l, _)| factors.moves(*l).is_some_and(|m| m.0 == d));
     let mut order: Vec<usize> = (0..factors.moving.at.len()).collect();
     order.sort_by_key(|&d| reduced(d).map_or(0, |position| position + 1));
     let extent = |d: usize| {

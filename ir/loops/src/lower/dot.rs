@@ -44,18 +44,25 @@ fn dot(library: &Library, dtype: DType, lanes: usize) -> Option<Dot> {
     let unpack = match dtype {
         DType::I8 => None,
         _ => Some(Unpack {
-            load: probe.find(library, &|p| load(p.byte, p.bytes, Index::default(), Index::default(), bytes, l(0)))?,
+            load: probe
+                .find(library, &|p| load(p.byte, p.bytes, Index::default(), Index::default(), bytes, l(0)))?,
             halves: [
-                probe.find(library, &|p| unpack(p.a, p.byte, dtype, Index::default(), Index::default(), 0, lanes, l(0)))?,
-                probe.find(library, &|p| unpack(p.a, p.byte, dtype, Index::default(), Index::default(), 1, lanes, l(0)))?,
+                probe.find(library, &|p| {
+                    unpack(p.a, p.byte, dtype, Index::default(), Index::default(), 0, lanes, l(0))
+                })?,
+                probe.find(library, &|p| {
+                    unpack(p.a, p.byte, dtype, Index::default(), Index::default(), 1, lanes, l(0))
+                })?,
             ],
         }),
     };
     Some(Dot {
-        multiply: probe.find(library, &|p| multiply(p.sum, &[], (p.a, 0.into()), (p.b, 0.into()), lanes, l(0)))?,
+        multiply: probe
+            .find(library, &|p| multiply(p.sum, &[], (p.a, 0.into()), (p.b, 0.into()), lanes, l(0)))?,
         dtype,
         lanes,
-        load: probe.find(library, &|p| load(p.a, p.memory, Index::default(), Index::default(), lanes, l(0)))?,
+        load: probe
+            .find(library, &|p| load(p.a, p.memory, Index::default(), Index::default(), lanes, l(0)))?,
         unpack,
         bytes,
     })
@@ -84,7 +91,13 @@ pub(super) fn load(
 }
 
 /// `register[row, l] = value(l)`.
-pub(super) fn load_at(register: TensorId, row: Index, value: Expr, lanes: usize, variable: LoopId) -> Statement {
+pub(super) fn load_at(
+    register: TensorId,
+    row: Index,
+    value: Expr,
+    lanes: usize,
+    variable: LoopId,
+) -> Statement {
     let at = vec![row, Index::of_loop(variable)];
     lanes_of(variable, lanes, Statement::Store { target: register, at, reduce: Reduce::Set, value })
 }

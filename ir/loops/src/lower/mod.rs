@@ -56,17 +56,18 @@ pub fn lower(program: &IndexProgram, capacity: &Capacity) -> Program {
         },
         offset: None,
     });
-    let mut lowering =
-        Lowering { program: &program, capacity, contractions, counters: vec![], begun: vec![], names: vec![] };
+    let mut lowering = Lowering {
+        program: &program,
+        capacity,
+        contractions,
+        counters: vec![],
+        begun: vec![],
+        names: vec![],
+    };
     let steps = lowering.steps(&program.steps);
     let library = capacity.library.clone();
-    let lowered = Program {
-        name: program.name.clone(),
-        library,
-        buffers: buffers.collect(),
-        steps,
-        arena_bytes: 0,
-    };
+    let lowered =
+        Program { name: program.name.clone(), library, buffers: buffers.collect(), steps, arena_bytes: 0 };
     number_variables(compact::compact(lowered))
 }
 

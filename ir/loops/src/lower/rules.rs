@@ -5,9 +5,9 @@
 
 use nablac_index::{DType, Program, Statement};
 
+use super::Capacity;
 use super::contraction::{Factors, Schedule};
 use super::dot::{self, Dot};
-use super::Capacity;
 use crate::instruction::Library;
 
 /// General registers of the innermost loop that hold no value: a pointer to each operand.
@@ -33,8 +33,8 @@ pub(super) fn choose(
     let moves = |l: &usize| factors.moves(*l).is_some();
     let wide = |l: &&usize| factors.extents[**l] > 1;
     // Pixels move one operand, channels the other, and what moves both is no tile.
-    let pixel = space.iter().filter(|l| moves(l) && !factors.weighs(**l)).filter(wide).next_back().copied();
-    let channel = space.iter().filter(|l| !moves(l) && factors.weighs(**l)).filter(wide).next_back().copied();
+    let pixel = space.iter().filter(|l| moves(l) && !factors.weighs(**l)).rfind(wide).copied();
+    let channel = space.iter().filter(|l| !moves(l) && factors.weighs(**l)).rfind(wide).copied();
     let shares = |l: usize| {
         let window = |s: usize| factors.moves(s).map(|m| m.0) == factors.moves(l).map(|m| m.0);
         space.iter().any(|&s| window(s))
@@ -59,7 +59,11 @@ pub(super) fn choose(
     let aligned = |position: usize, l: usize| {
         let n = factors.extents[l];
         // A column of a depthwise window is whole registers, which neighbours share.
-        if depthwise && position + 1 == ordered.len() && ordered.len() > 1 { n.next_multiple_of(dot.lanes) } else { n }
+        if depthwise && position + 1 == ordered.len() && ordered.len() > 1 {
+            n.next_multiple_of(dot.lanes)
+        } else {
+            n
+        }
     };
     let padded: Vec<(usize, usize)> = ordered.iter().enumerate().map(|(p, &l)| (l, aligned(p, l))).collect();
     let whole: usize = padded.iter().map(|(_, n)| n).product();
@@ -68,7 +72,7 @@ pub(super) fn choose(
         && pixel.is_none()
         && reduced.len() == 1
         && factors.moves(reduced[0]).is_some_and(|m| m.0 == last)
-        && whole % dot.bytes == 0
+        && whole.is_multiple_of(dot.bytes)
         && program.dtype(factors.moving.tensor) == DType::I8;
     let staged = match (direct, windowed) {
         (true, _) => None,
@@ -77,8 +81,13 @@ pub(super) fn choose(
     };
     let packed = if depthwise { dot.dtype } else { DType::I8 };
     let group = if packed == DType::I8 { dot.bytes } else { dot.lanes };
-    let schedule =
-        Schedule { space: loops, chunk: chunk(whole.next_multiple_of(group), group), reduced: padded, staged, packed };
+    let schedule = Schedule {
+        space: loops,
+        chunk: chunk(whole.next_multiple_of(group), group),
+        reduced: padded,
+        staged,
+        packed,
+    };
     Some((schedule, dot))
 }
 
@@ -115,5 +124,5 @@ fn chunk(length: usize, group: usize) -> usize {
         return length;
     }
     let parts = (1..=WRITTEN_OUT / group).map(|n| n * group);
-    parts.filter(|part| length % part == 0 && *part >= CHUNK).max().unwrap_or(CHUNK)
+    parts.filter(|part| length.is_multiple_of(*part) && *part >= CHUNK).max().unwrap_or(CHUNK)
 }

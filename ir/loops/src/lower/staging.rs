@@ -31,13 +31,17 @@ struct Part {
 
 impl Nest<'_, '_> {
     /// Fills the buffer of a contraction for the loops inside of `place`.
-    pub(super) fn stage(&mut self, staged: &Staged, contraction: &Contraction, place: &Place) -> Vec<Statement> {
+    pub(super) fn stage(
+        &mut self,
+        staged: &Staged,
+        contraction: &Contraction,
+        place: &Place,
+    ) -> Vec<Statement> {
         let values: Vec<Option<Index>> = place.values.iter().cloned().map(Some).collect();
         let begins: Vec<Index> = staged.access.at.iter().map(|index| self.index(index, &values)).collect();
         let reach = |index: &Index| {
-            let along = |(l, &n): (usize, &usize)| {
-                index.factor(LoopId((self.depth + l) as u32)) as usize * (n - 1)
-            };
+            let along =
+                |(l, &n): (usize, &usize)| index.factor(LoopId((self.depth + l) as u32)) as usize * (n - 1);
             place.sizes.iter().enumerate().map(along).sum::<usize>() + 1
         };
         let counts = staged.access.at.iter().map(reach).collect();
@@ -100,7 +104,8 @@ impl Nest<'_, '_> {
             let inner = body(self, index);
             let (lower, upper) = (vec![Index::constant(0)], vec![Index::constant(part)]);
             let kind = Kind::Unroll;
-            let inner = vec![Statement::For(For { variable: within, lower, upper, step: 1, kind, body: inner })];
+            let inner =
+                vec![Statement::For(For { variable: within, lower, upper, step: 1, kind, body: inner })];
             match base {
                 Some(base) => statements.push(Self::serial(base, first, last, part as usize, inner)),
                 None => statements.extend(inner),
@@ -126,14 +131,31 @@ impl Nest<'_, '_> {
             limits.retain(|limit| limit.as_constant().is_none());
             constant.map(Index::constant).into_iter().chain(limits).collect::<Vec<Index>>()
         };
-        let from_first = if high <= 0 { vec![0.into()] } else if low >= 0 { vec![first.clone()] } else { vec![0.into(), first.clone()] };
-        let to_behind = if least >= count as i64 { vec![n.clone()] } else if most <= count as i64 { vec![behind.clone()] } else { vec![n.clone(), behind.clone()] };
+        let from_first = if high <= 0 {
+            vec![0.into()]
+        } else if low >= 0 {
+            vec![first.clone()]
+        } else {
+            vec![0.into(), first.clone()]
+        };
+        let to_behind = if least >= count as i64 {
+            vec![n.clone()]
+        } else if most <= count as i64 {
+            vec![behind.clone()]
+        } else {
+            vec![n.clone(), behind.clone()]
+        };
         let mut parts = vec![];
         if high > 0 {
-            let end = if high <= count as i64 { vec![first] } else { joined(vec![n.clone(), first], i64::min) };
+            let end =
+                if high <= count as i64 { vec![first] } else { joined(vec![n.clone(), first], i64::min) };
             parts.push(Part { begin: vec![0.into()], end, inside: false });
         }
-        parts.push(Part { begin: joined(from_first, i64::max), end: joined(to_behind, i64::min), inside: true });
+        parts.push(Part {
+            begin: joined(from_first, i64::max),
+            end: joined(to_behind, i64::min),
+            inside: true,
+        });
         if least < count as i64 {
             let begin = if least >= 0 { vec![behind] } else { joined(vec![0.into(), behind], i64::max) };
             parts.push(Part { begin, end: vec![n], inside: false });
@@ -143,9 +165,10 @@ impl Nest<'_, '_> {
 
     /// One element.
     fn element(&self, copy: &Copy, at: &[Index], inside: bool) -> Statement {
-        let flat = at.iter().zip(&copy.staged.strides).fold(Index::default(), |sum, (index, &stride)| {
-            sum + index.clone() * stride
-        });
+        let flat = at
+            .iter()
+            .zip(&copy.staged.strides)
+            .fold(Index::default(), |sum, (index, &stride)| sum + index.clone() * stride);
         let value = match inside {
             true => {
                 let tensor = copy.staged.access.tensor;

@@ -99,7 +99,8 @@ impl<'a> Nest<'_, 'a> {
         let store = Statement::Store { target: sum, at: at.clone(), reduce: Reduce::Set, value: first };
         let mut statements = wrap(&variables, vec![store]);
         statements.extend(self.terms(t, &place, &tile, sum));
-        statements.extend(wrap(&variables, vec![self.last_store(t.group, &environment, Expr::read(sum, at))]));
+        statements
+            .extend(wrap(&variables, vec![self.last_store(t.group, &environment, Expr::read(sum, at))]));
         statements
     }
 
@@ -108,7 +109,13 @@ impl<'a> Nest<'_, 'a> {
     }
 
     /// The reduced loop: chunks that are written out, in steps of whole instructions.
-    fn terms(&mut self, t: Tiled<'_, 'a>, place: &Place, tile: &[(usize, usize)], sum: TensorId) -> Vec<Statement> {
+    fn terms(
+        &mut self,
+        t: Tiled<'_, 'a>,
+        place: &Place,
+        tile: &[(usize, usize)],
+        sum: TensorId,
+    ) -> Vec<Statement> {
         let (length, chunk) = (t.contraction.length, t.contraction.schedule.chunk.min(t.contraction.length));
         let whole = length / chunk * chunk;
         let mut statements = vec![];
@@ -181,12 +188,8 @@ impl<'a> Nest<'_, 'a> {
         let [moving, constant] = [&c.moving, &c.constant].map(|o| Words::new(&c.dot, o, points, step));
         let moving_is_held = moving.loads.len() < constant.loads.len();
         let (held, passing) = if moving_is_held { (moving, constant) } else { (constant, moving) };
-        let [mut held, mut passing] = [(held, "held"), (passing, "word")].map(|(words, name)| Side {
-            registers: self.registers(t, &words, name),
-            words,
-        });
-        held.words.staged = c.staged.is_some() && moving_is_held;
-        passing.words.staged = c.staged.is_some() && !moving_is_held;
+        let [held, passing] = [(held, "held"), (passing, "word")]
+            .map(|(words, name)| Side { registers: self.registers(t, &words, name), words });
         let (held_operand, passing_operand) =
             if moving_is_held { (&c.moving, &c.constant) } else { (&c.constant, &c.moving) };
         let variable = self.fresh("lane", (0, c.dot.bytes as i64 - 1));
@@ -219,7 +222,9 @@ fn points(tile: &[(usize, usize)]) -> Vec<Vec<(usize, i64)>> {
     tile.iter().fold(vec![vec![]], |points, &(l, n)| {
         let along = |point: &Vec<(usize, i64)>| {
             let point = point.clone();
-            (0..n as i64).map(move |at| point.iter().copied().chain([(l, at)]).collect::<Vec<_>>()).collect::<Vec<_>>()
+            (0..n as i64)
+                .map(move |at| point.iter().copied().chain([(l, at)]).collect::<Vec<_>>())
+                .collect::<Vec<_>>()
         };
         points.iter().flat_map(along).collect()
     })
@@ -235,14 +240,16 @@ struct Words {
     halves: usize,
     /// How far each point's first element is from that of the first point.
     offsets: Vec<i64>,
-    staged: bool,
+    /// The terms of each point.
+    terms: usize,
 }
 
 impl Words {
     fn new(dot: &dot::Dot, operand: &Operand, points: &[Vec<(usize, i64)>], step: usize) -> Words {
         let halves = if operand.unpacked && dot.unpack.is_some() { 2 } else { 1 };
         let width = if halves == 2 { dot.bytes } else { dot.lanes };
-        let offset = |point: &Vec<(usize, i64)>| point.iter().map(|&(l, at)| operand.strides[l] * at).sum::<i64>();
+        let offset =
+            |point: &Vec<(usize, i64)>| point.iter().map(|&(l, at)| operand.strides[l] * at).sum::<i64>();
         let offsets: Vec<i64> = points.iter().map(offset).collect();
         let mut loads = BTreeMap::new();
         for (point, offset) in offsets.iter().enumerate() {
@@ -251,7 +258,7 @@ impl Words {
             }
         }
         let loads = loads.into_iter().map(|(offset, (point, term))| (offset, point, term)).collect();
-        Words { loads, width, halves, offsets, staged: false }
+        Words { loads, width, halves, offsets, terms: step }
     }
 
     fn registers(&self) -> usize {
@@ -340,7 +347,10 @@ impl Lines<'_, '_, '_, '_, '_> {
         if operand.tensor == c.constant.tensor {
             let length = c.length as i64;
             let row = self.along(operand, &|l| self.place.values[l].clone());
-            return vec![divided(&row, length) + offset.div_euclid(length), k - offset.div_euclid(length) * length];
+            return vec![
+                divided(&row, length) + offset.div_euclid(length),
+                k - offset.div_euclid(length) * length,
+            ];
         }
         if c.staged.is_some() {
             let row = self.along(operand, &|l| self.place.values[l].clone() - self.place.base[l].clone());
@@ -361,10 +371,12 @@ impl Lines<'_, '_, '_, '_, '_> {
     }
 
     fn along(&self, operand: &Operand, value: &dyn Fn(usize) -> Index) -> Index {
-        operand.strides.iter().enumerate().filter(|(_, stride)| **stride != 0).fold(
-            Index::default(),
-            |sum, (l, stride)| sum + value(l) * *stride,
-        )
+        operand
+            .strides
+            .iter()
+            .enumerate()
+            .filter(|(_, stride)| **stride != 0)
+            .fold(Index::default(), |sum, (l, stride)| sum + value(l) * *stride)
     }
 
     /// All products of one word of the passing operand.
@@ -385,8 +397,8 @@ impl Lines<'_, '_, '_, '_, '_> {
         let mut terms = vec![];
         for (point, begin) in passing.words.offsets.iter().enumerate() {
             let term = offset - begin;
-            let inside = term >= 0 && held.words.position(point, term.max(0) as usize).is_some();
-            if inside {
+            let begins = term % passing.words.width as i64 == 0;
+            if begins && (0..passing.words.terms as i64).contains(&term) {
                 terms.push((point, term as usize));
             }
         }
@@ -398,7 +410,9 @@ impl Lines<'_, '_, '_, '_, '_> {
                 let row_of = |side: &Side, start: usize| {
                     let words_per_group = width / side.words.width;
                     let per_word = count / words_per_group;
-                    let load = side.words.position(point, start - start % width + within / per_word * side.words.width)?;
+                    let load = side
+                        .words
+                        .position(point, start - start % width + within / per_word * side.words.width)?;
                     Some(load * side.words.halves + within % per_word)
                 };
                 let (Some(a), Some(b)) = (row_of(passing, term), row_of(held, term)) else { continue };

@@ -120,7 +120,12 @@ impl Writer<'_> {
             name: format!("k{position}"),
             laws: vec!["y = \"anything\" */ at all".into()],
             variables: counters.iter().map(|_| "t".to_string()).collect(),
-            registers: vec![Register { name: "acc".into(), dtype: DType::I32, shape: vec![2], vector: false }],
+            registers: vec![Register {
+                name: "acc".into(),
+                dtype: DType::I32,
+                shape: vec![2],
+                vector: false,
+            }],
             body: vec![],
         };
         let bounds = Bounds::new(0, counters);
