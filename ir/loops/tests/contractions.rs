@@ -7,7 +7,10 @@ use nablac_loops::{Capacity, Library, Role, Statement, lower, parse_library, par
 const PROGRAMS: u64 = 200;
 
 /// The libraries of the machines, as they are.
-const LIBRARIES: &[&str] = &[include_str!("../../../targets/machine/data/instructions/armv7e-m.nab")];
+const LIBRARIES: &[&str] = &[
+    include_str!("../../../targets/machine/data/instructions/armv7e-m.nab"),
+    include_str!("../../../targets/machine/data/instructions/armv8.1-m-mve.nab"),
+];
 
 /// A small generator of numbers: `x' = 6364136223846793005 x + 1442695040888963407`, its upper half (Knuth's MMIX).
 struct Numbers(u64);

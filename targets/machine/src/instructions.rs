@@ -6,7 +6,10 @@ use nablac_loops::{Library, parse_library};
 use crate::Error;
 
 /// The libraries that come with the compiler, by name. A new one is a file in `data/instructions/` and a row here.
-const BUILT_IN: &[(&str, &str)] = &[("armv7e-m", include_str!("../data/instructions/armv7e-m.nab"))];
+const BUILT_IN: &[(&str, &str)] = &[
+    ("armv7e-m", include_str!("../data/instructions/armv7e-m.nab")),
+    ("armv8.1-m-mve", include_str!("../data/instructions/armv8.1-m-mve.nab")),
+];
 
 /// The library of this name.
 pub fn load(name: &str) -> Result<Library, Error> {

@@ -46,6 +46,8 @@ pub(super) struct Operand {
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Staged {
     pub access: Access,
+    /// Its elements' type.
+    pub dtype: DType,
     /// What stands beyond the operand's edges.
     pub zero: Value,
     /// The buffer's stride along each dimension of the operand.
@@ -288,15 +290,15 @@ fn pack(
     dot: Dot,
 ) -> Contraction {
     let whole: usize = schedule.reduced.iter().map(|(_, padded)| padded).product();
-    let group = if schedule.packed == DType::I8 { dot.bytes } else { dot.lanes };
-    let length = whole.next_multiple_of(group);
-    let staged = schedule.staged.map(|around| stage(program, factors, &schedule, around, length - whole));
+    let length = whole.next_multiple_of(dot.group(schedule.packed));
+    let staged =
+        schedule.staged.map(|around| stage(program, factors, &schedule, around, dot.dtype, length - whole));
     let (moving, staged) = match staged {
         Some((operand, staged)) => (operand, Some(staged)),
-        None => (unstaged(program, factors), None),
+        None => (unstaged(program, factors, dot.unpack.is_some()), None),
     };
     // Bytes that are taken apart come as even and odd ones: where only the constants are, they are shuffled ahead of time.
-    let unpacked = schedule.packed == DType::I8 && dot.unpack.is_some();
+    let unpacked = schedule.packed != dot.dtype;
     let shuffled = unpacked && !moving.unpacked;
     let constant =
         pack_constants(program, statement, factors, &schedule, length, shuffled.then_some(dot.bytes));
@@ -362,12 +364,12 @@ fn source_of(place: usize, bytes: usize) -> usize {
 }
 
 /// The moving operand as it is: its last dimension is the reduced one.
-fn unstaged(program: &Program, factors: &Factors) -> Operand {
+fn unstaged(program: &Program, factors: &Factors, unpacked: bool) -> Operand {
     let shape = program.shape(factors.moving.tensor);
     let strides = row_major_strides(shape);
     let stride = |l: usize| factors.moves(l).map_or(0, |(d, factor)| strides[d] * factor);
     let strides = (0..factors.extents.len()).map(stride).collect();
-    Operand { tensor: factors.moving.tensor, strides, unpacked: true }
+    Operand { tensor: factors.moving.tensor, strides, unpacked }
 }
 
 /// A buffer for what the loops inside of the first `around` space loops read; `slack` elements behind it are never written.
@@ -376,6 +378,7 @@ fn stage(
     factors: &Factors,
     schedule: &Schedule,
     around: usize,
+    dtype: DType,
     slack: usize,
 ) -> (Operand, Staged) {
     let inner = |l: usize| remaining(&schedule.space[..around], l, factors.extents[l]);
@@ -395,15 +398,15 @@ fn stage(
         stride * extent(d)
     });
     let name = format!("{}.rows", program.tensor(factors.moving.tensor).name);
-    let tensor = program.add_tensor(&name, DType::I16, &[total + slack], Role::Local);
+    let tensor = program.add_tensor(&name, dtype, &[total + slack], Role::Local);
     let along = |l: usize| match schedule.reduced.iter().any(|(r, _)| *r == l) {
         true => 0,
         false => factors.moves(l).map_or(0, |(d, factor)| strides[d] * factor),
     };
     let along = (0..factors.extents.len()).map(along).collect();
-    let zero = Value::from_i64(DType::I16, factors.moving.outside.map_or(0, |_| factors.zero));
+    let zero = Value::from_i64(dtype, factors.moving.outside.map_or(0, |_| factors.zero));
     let operand = Operand { tensor, strides: along, unpacked: false };
-    (operand, Staged { access: factors.moving.clone(), zero, strides })
+    (operand, Staged { access: factors.moving.clone(), dtype, zero, strides })
 }
 
 /// How much of loop `l` is left inside of these loops.

@@ -25,6 +25,13 @@ pub(super) struct Dot {
     pub bytes: usize,
 }
 
+impl Dot {
+    /// How many terms packed constants of this type, loaded and taken apart, come in.
+    pub(super) fn group(&self, packed: DType) -> usize {
+        if packed == self.dtype { self.lanes } else { self.bytes }
+    }
+}
+
 /// From a word of bytes to two registers of wider elements.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Unpack {
@@ -34,7 +41,7 @@ pub(super) struct Unpack {
 
 /// The widest product that a library has.
 pub(super) fn find(library: &Library) -> Option<Dot> {
-    let kinds = [(DType::I16, 2)];
+    let kinds = [(DType::I8, 16), (DType::I16, 2)];
     kinds.into_iter().find_map(|(dtype, lanes)| dot(library, dtype, lanes))
 }
 

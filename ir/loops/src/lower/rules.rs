@@ -10,14 +10,20 @@ use super::contraction::{Factors, Schedule};
 use super::dot::{self, Dot};
 use crate::instruction::Library;
 
+/// Sums of vectors that a general register each holds: a pair of registers is taken for one.
+const VECTOR_SUMS: usize = 8;
+
+/// Vector registers.
+const VECTORS: usize = 8;
+
 /// General registers of the innermost loop that hold no value: a pointer to each operand.
 const POINTERS: usize = 2;
 
-/// The most terms of a sum that are written out: beyond, another copy of the code saves less than a loop's end costs.
-const WRITTEN_OUT: usize = 64;
+/// The most steps of a sum that are written out: beyond, another copy of the code saves less than a loop's end costs.
+const WRITTEN_OUT: usize = 16;
 
-/// Terms that are written out where all would be too many.
-const CHUNK: usize = 32;
+/// The fewest steps that are written out where all would be too many.
+const CHUNK: usize = 8;
 
 /// The schedule and the instructions of a reduction; `None` where there are no instructions for it.
 pub(super) fn choose(
@@ -43,7 +49,7 @@ pub(super) fn choose(
     let depthwise = channel.is_none() && pixel.is_some();
     let registers = capacity.general_registers.saturating_sub(POINTERS);
     let (pixels, channels) = match (pixel, channel) {
-        (Some(p), Some(c)) => tile(factors.extents[p], factors.extents[c], registers),
+        (Some(p), Some(c)) => tile(&dot, factors.extents[p], factors.extents[c], registers),
         (Some(p), None) => (divided(factors.extents[p], 6), 1),
         (None, Some(c)) => (1, divided(factors.extents[c], 4)),
         (None, None) => return None,
@@ -59,28 +65,30 @@ pub(super) fn choose(
     let aligned = |position: usize, l: usize| {
         let n = factors.extents[l];
         // A column of a depthwise window is whole registers, which neighbours share.
-        if depthwise && position + 1 == ordered.len() && ordered.len() > 1 {
-            n.next_multiple_of(dot.lanes)
-        } else {
-            n
-        }
+        let column = depthwise && position + 1 == ordered.len() && ordered.len() > 1;
+        if column && dot.unpack.is_some() { n.next_multiple_of(dot.lanes) } else { n }
     };
     let padded: Vec<(usize, usize)> = ordered.iter().enumerate().map(|(p, &l)| (l, aligned(p, l))).collect();
     let whole: usize = padded.iter().map(|(_, n)| n).product();
     let last = factors.moving.at.len().checked_sub(1)?;
+    let alike = program.dtype(factors.moving.tensor) == DType::I8;
+    if dot.dtype == DType::I8 && !alike {
+        return None;
+    }
+    // Bytes that must be taken apart for every pixel are better widened once.
     let direct = !windowed
-        && pixel.is_none()
+        && (pixel.is_none() || dot.dtype == DType::I8)
         && reduced.len() == 1
         && factors.moves(reduced[0]).is_some_and(|m| m.0 == last)
         && whole.is_multiple_of(dot.bytes)
-        && program.dtype(factors.moving.tensor) == DType::I8;
+        && alike;
     let staged = match (direct, windowed) {
         (true, _) => None,
         (false, true) => Some(around),
         (false, false) => Some(inside_pixels),
     };
     let packed = if depthwise { dot.dtype } else { DType::I8 };
-    let group = if packed == DType::I8 { dot.bytes } else { dot.lanes };
+    let group = dot.group(packed);
     let schedule = Schedule {
         space: loops,
         chunk: chunk(whole.next_multiple_of(group), group),
@@ -101,14 +109,17 @@ fn reduced_order(factors: &Factors, reduced: &[usize], pixel: Option<usize>) -> 
 }
 
 /// A tile of pixels by channels: sums, a channel's constants in two registers each, a pixel's elements in two.
-fn tile(pixels: usize, channels: usize, registers: usize) -> (usize, usize) {
+fn tile(dot: &Dot, pixels: usize, channels: usize, registers: usize) -> (usize, usize) {
+    let unpacked = dot.unpack.is_some();
     let cost = |p: usize, c: usize| {
         let tiles = pixels.div_ceil(p) * channels.div_ceil(c);
-        let loads = 2 * p + c;
-        let unpacking = 2 * c;
-        tiles * (loads + unpacking + 2 * p * c)
+        tiles * if unpacked { 2 * p + 3 * c + 2 * p * c } else { p + c + p * c }
     };
-    let fits = |p: usize, c: usize| p * c + 2 * c + 2 <= registers;
+    let fits = |p: usize, c: usize| match unpacked {
+        true => p * c + 2 * c + 2 <= registers,
+        // Vectors have registers of their own, and sums take every other general one.
+        false => p * c <= VECTOR_SUMS && p.min(c) < VECTORS,
+    };
     let all = (1..=pixels.min(8)).flat_map(|p| (1..=channels.min(4)).map(move |c| (p, c)));
     all.filter(|&(p, c)| fits(p, c)).min_by_key(|&(p, c)| (cost(p, c), p * c)).unwrap_or((1, 1))
 }
@@ -120,9 +131,10 @@ fn divided(extent: usize, most: usize) -> usize {
 
 /// How much of a loop is written out: all of it, or the largest part that leaves nothing over.
 fn chunk(length: usize, group: usize) -> usize {
-    if length <= WRITTEN_OUT {
+    let steps = length.div_ceil(group);
+    if steps <= WRITTEN_OUT {
         return length;
     }
-    let parts = (1..=WRITTEN_OUT / group).map(|n| n * group);
-    parts.filter(|part| length.is_multiple_of(*part) && *part >= CHUNK).max().unwrap_or(CHUNK)
+    let parts = CHUNK..=WRITTEN_OUT;
+    parts.filter(|part| steps.is_multiple_of(*part)).max().unwrap_or(CHUNK) * group
 }

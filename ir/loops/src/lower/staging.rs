@@ -3,7 +3,7 @@
 //! Owns the copy `rows[…] = i16(x[…])` in front of the loops that read it, with what stands beyond the operand's edges written
 //! there, so that no reader asks whether it is inside. Each dimension is cut where the operand begins and ends.
 
-use nablac_index::{Access, DType, Expr, Index, LoopId, Reduce, TensorId};
+use nablac_index::{Access, Expr, Index, LoopId, Reduce, TensorId};
 
 use super::contraction::{Contraction, Staged};
 use super::nest::Nest;
@@ -173,9 +173,9 @@ impl Nest<'_, '_> {
             true => {
                 let tensor = copy.staged.access.tensor;
                 let at = at.iter().zip(&copy.begins).map(|(index, begin)| begin.clone() + index.clone());
-                Expr::Read(Access { tensor, at: at.collect(), outside: None }).cast(DType::I16)
+                Expr::Read(Access { tensor, at: at.collect(), outside: None }).cast(copy.staged.dtype)
             }
-            false => Expr::Literal(DType::I16, copy.staged.zero),
+            false => Expr::Literal(copy.staged.dtype, copy.staged.zero),
         };
         Statement::Store { target: copy.rows, at: vec![flat], reduce: Reduce::Set, value }
     }
