@@ -111,9 +111,13 @@ fn reduced_order(factors: &Factors, reduced: &[usize], pixel: Option<usize>) -> 
 /// A tile of pixels by channels: sums, a channel's constants in two registers each, a pixel's elements in two.
 fn tile(dot: &Dot, pixels: usize, channels: usize, registers: usize) -> (usize, usize) {
     let unpacked = dot.unpack.is_some();
-    let cost = |p: usize, c: usize| {
-        let tiles = pixels.div_ceil(p) * channels.div_ceil(c);
-        tiles * if unpacked { 2 * p + 3 * c + 2 * p * c } else { p + c + p * c }
+    let cost = |p: usize, c: usize| -> usize {
+        let whole_and_rest = |n: usize, size: usize| [(n / size, size), (1, n % size)];
+        let parts = whole_and_rest(pixels, p);
+        let parts = parts.into_iter().flat_map(|a| whole_and_rest(channels, c).map(|b| (a, b)));
+        parts
+            .map(|((many, p), (times, c))| if p * c > 0 { many * times * cycles(unpacked, p, c) } else { 0 })
+            .sum()
     };
     let fits = |p: usize, c: usize| match unpacked {
         true => p * c + 2 * c + 2 <= registers,
@@ -122,6 +126,14 @@ fn tile(dot: &Dot, pixels: usize, channels: usize, registers: usize) -> (usize, 
     };
     let all = (1..=pixels.min(8)).flat_map(|p| (1..=channels.min(4)).map(move |c| (p, c)));
     all.filter(|&(p, c)| fits(p, c)).min_by_key(|&(p, c)| (cost(p, c), p * c)).unwrap_or((1, 1))
+}
+
+/// The cycles of one step of a tile. The first load of a run takes one more; a pixel's two words are a run, and so are all channels'.
+fn cycles(unpacked: bool, pixels: usize, channels: usize) -> usize {
+    match unpacked {
+        true => (channels + 1) + 2 * channels + pixels * 3 + 2 * pixels * channels,
+        false => channels + pixels + pixels * channels,
+    }
 }
 
 /// The size of the fewest parts that are at most `most`, as equal as they can be.

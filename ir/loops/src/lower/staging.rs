@@ -66,7 +66,7 @@ impl Nest<'_, '_> {
             };
             match (fixed(&part.begin), fixed(&part.end)) {
                 (Some(begin), Some(end)) if end - begin == 1 => statements.extend(next(self, begin.into())),
-                (Some(begin), Some(end)) if d + 1 == copy.counts.len() => {
+                (Some(begin), Some(end)) if copy.counts[d + 1..].iter().all(|count| *count == 1) => {
                     statements.extend(self.in_a_row(begin, end, &mut |nest, index| next(nest, index)));
                 }
                 _ => {
