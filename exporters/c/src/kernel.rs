@@ -242,10 +242,13 @@ impl<'a, 'w> Body<'a, 'w> {
             self.never_read(*scalar);
         }
         let outer_anchors = self.writer.anchors.len();
-        self.anchor(body)?;
+        let first_use = body.iter().position(|statement| matches!(statement, Statement::Use { .. }));
         let mut inside = pending;
         declared.iter().for_each(|(scalar, _)| _ = inside.remove(scalar));
         for (position, statement) in body.iter().enumerate() {
+            if Some(position) == first_use {
+                self.anchor(body)?;
+            }
             match statement {
                 Statement::For(nest) => {
                     let used = self.scalars.uses(statement);

@@ -28,10 +28,10 @@
 #endif
 
 /* Behind the declaration of a pointer: all addresses near it are computed from it where they are needed. GCC would compute
- * them one by one ahead of a loop, and run out of registers. */
+ * them one by one ahead of a loop, and run out of registers. What was stored before is in memory. */
 #ifndef @UPPER@_ANCHOR
 #if defined(__GNUC__)
-#define @UPPER@_ANCHOR(pointer) __asm__ volatile("" : "+r"(pointer))
+#define @UPPER@_ANCHOR(pointer) __asm__ volatile("" : "+r"(pointer) : : "memory")
 #else
 #define @UPPER@_ANCHOR(pointer) ((void)0)
 #endif

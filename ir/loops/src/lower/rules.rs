@@ -19,6 +19,9 @@ const VECTORS: usize = 8;
 /// General registers of the innermost loop that hold no value: a pointer to each operand.
 const POINTERS: usize = 2;
 
+/// How many channels of a depthwise convolution are copied at a time.
+const COPIED_TOGETHER: usize = 8;
+
 /// The most steps of a sum that are written out: beyond, another copy of the code saves less than a loop's end costs.
 const WRITTEN_OUT: usize = 16;
 
@@ -57,7 +60,14 @@ pub(super) fn choose(
     let outer: Vec<usize> =
         space.iter().copied().filter(|l| Some(*l) != pixel && Some(*l) != channel).collect();
     let mut loops: Vec<(usize, usize)> = outer.iter().map(|&l| (l, 1)).collect();
+    // Channels that are neighbours in memory are copied together, then gone through one by one.
+    if depthwise && let Some((l, step)) = loops.last_mut() {
+        *step = factors.extents[*l].min(COPIED_TOGETHER);
+    }
     let around = loops.len();
+    if depthwise && let Some((l, _)) = loops.last().copied() {
+        loops.push((l, 1));
+    }
     loops.extend(pixel.map(|l| (l, pixels)));
     let inside_pixels = loops.len();
     loops.extend(channel.map(|l| (l, channels)));

@@ -71,7 +71,13 @@ impl<'a> Nest<'_, 'a> {
                 continue;
             }
             let name = &t.group.main.loops[l].name;
-            let variable = self.variable(name, (first as i64, (last - part) as i64));
+            // What is left of a step has a loop of its own.
+            let again = schedule.space[..level].iter().any(|(outer, _)| *outer == l);
+            let range = (first as i64, (last - part) as i64);
+            let variable = match again {
+                true => self.fresh(&format!("{name}_within"), range),
+                false => self.variable(name, range),
+            };
             inner.values[l] = place.values[l].clone() + Index::of_loop(variable);
             let body = self.level(t, level + 1, inner);
             statements.push(Self::serial(variable, first as i64, last as i64, part, body));
