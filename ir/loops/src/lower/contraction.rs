@@ -240,7 +240,7 @@ fn fold_zero(program: &mut Program, statement: &Statement, factors: &Factors) ->
         )
     });
     let folded = Array::from_values(DType::I32, &shape, folded.collect::<Vec<_>>());
-    let name = format!("{}.initial", program.tensor(statement.out).name);
+    let name = format!("{}.initial", program.tensor(statement.out).name.trim_end_matches(".sum"));
     let folded = program.add_tensor(&name, DType::I32, &shape, Role::Constant(folded));
     if let Some((position, at)) = place
         && let Step::Statement(first) = &mut program.steps[position]
@@ -347,7 +347,7 @@ fn pack_constants(
         }
     }
     let array = Array::from_values(schedule.packed, &[rows, length], packed);
-    let name = format!("{}.packed", program.tensor(statement.out).name);
+    let name = format!("{}.packed", program.tensor(statement.out).name.trim_end_matches(".sum"));
     let tensor = program.add_tensor(&name, schedule.packed, &[rows, length], Role::Constant(array));
     let mut strides = vec![0; factors.extents.len()];
     space.iter().rev().fold(length as i64, |stride, &l| {

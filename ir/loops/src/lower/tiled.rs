@@ -18,6 +18,9 @@ use crate::program::{For, Kind, Statement};
 /// The most words of both operands that a step of the reduced loop may hold for the sake of those that are read twice.
 const MOST_SHARED: usize = 16;
 
+/// The most words of bytes that are loaded in a row.
+const MOST_BYTES: usize = 4;
+
 /// A nest on its way.
 #[derive(Clone, Copy)]
 struct Tiled<'g, 'a> {
@@ -202,9 +205,14 @@ impl<'a> Nest<'_, 'a> {
         let mut lines = Lines { nest: self, t, place, begin, variable, statements: vec![] };
         let all: Vec<usize> = (0..held.words.loads.len()).collect();
         lines.load(&held, held_operand, &all);
-        for run in passing.words.runs() {
+        for (number, run) in passing.words.runs().into_iter().enumerate() {
             lines.load(&passing, passing_operand, &run);
+            // Loads in a row take a cycle less each: what is held is taken apart behind the first that passes.
+            if number == 0 {
+                all.iter().for_each(|&word| lines.take_apart(&held, word));
+            }
             for &word in &run {
+                lines.take_apart(&passing, word);
                 lines.multiply(&held, &passing, word, points, sum, moving_is_held);
             }
         }
@@ -271,12 +279,13 @@ impl Words {
         self.loads.len() * self.halves
     }
 
-    /// Loads of neighbours, in the order of their addresses.
+    /// Words that are loaded in a row: neighbours, or bytes, which take one register until they are taken apart.
     fn runs(&self) -> Vec<Vec<usize>> {
         let mut runs: Vec<Vec<usize>> = vec![];
         for word in 0..self.loads.len() {
-            let follows = word > 0 && self.loads[word].0 == self.loads[word - 1].0 + self.width as i64;
-            match runs.last_mut().filter(|run| follows && run.len() < 2) {
+            let neighbours = word > 0 && self.loads[word].0 == self.loads[word - 1].0 + self.width as i64;
+            let most = if self.halves == 2 { MOST_BYTES } else { 2 };
+            match runs.last_mut().filter(|run| (neighbours || self.halves == 2) && run.len() < most) {
                 Some(run) => run.push(word),
                 None => runs.push(vec![word]),
             }
@@ -317,7 +326,7 @@ impl Lines<'_, '_, '_, '_, '_> {
         self.statements.push(Statement::Use { instruction: instruction.into(), body: vec![statement] });
     }
 
-    /// Loads words, then takes them apart.
+    /// Loads words.
     fn load(&mut self, side: &Side, operand: &Operand, words: &[usize]) {
         let dot = &self.t.contraction.dot;
         let variable = self.variable;
@@ -332,16 +341,19 @@ impl Lines<'_, '_, '_, '_, '_> {
             };
             self.instruction(load, dot::load_at(register, row, value, lanes, variable));
         }
+    }
+
+    /// From a word of bytes to its even and its odd ones, where it is one.
+    fn take_apart(&mut self, side: &Side, word: usize) {
+        let dot = &self.t.contraction.dot;
         let (Some(bytes), Some(unpack)) = (side.registers.bytes, &side.registers.unpack) else { return };
-        for &word in words {
-            for (half, instruction) in unpack.halves.iter().enumerate() {
-                let row = Index::constant((word * 2 + half) as i64);
-                let from = Index::constant(word as i64);
-                let elements = side.registers.elements;
-                let line =
-                    dot::unpack(elements, bytes, dot.dtype, row, from, half as i64, dot.lanes, variable);
-                self.instruction(instruction, line);
-            }
+        for (half, instruction) in unpack.halves.iter().enumerate() {
+            let row = Index::constant((word * 2 + half) as i64);
+            let from = Index::constant(word as i64);
+            let elements = side.registers.elements;
+            let line =
+                dot::unpack(elements, bytes, dot.dtype, row, from, half as i64, dot.lanes, self.variable);
+            self.instruction(instruction, line);
         }
     }
 
