@@ -126,6 +126,7 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
 
     begin(Stage::Views);
     let program = nablac_index::simplify(nablac_index::assign_layouts(program));
+    let program = nablac_index::fit_steps(program);
     verify_index(Stage::Views, &program)?;
     if options.after == Stage::Views {
         return Ok(Form::Index(program));

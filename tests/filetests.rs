@@ -116,7 +116,8 @@ fn apply(name: &str, form: Form) -> Result<Form, String> {
         }
         ("simplify", Form::Index(program)) => Form::Index(nablac_index::simplify(program)),
         ("views", Form::Index(program)) => {
-            Form::Index(nablac_index::simplify(nablac_index::assign_layouts(program)))
+            let program = nablac_index::simplify(nablac_index::assign_layouts(program));
+            Form::Index(nablac_index::fit_steps(program))
         }
         ("lower", Form::Index(program)) => Form::Loops(nablac_loops::lower(&program, capacity)),
         ("plan", Form::Loops(nests)) => Form::Loops(nablac_loops::plan(nests)),

@@ -49,6 +49,7 @@ impl Helpers {
             Binary::Shr => ("shr", vec![format!("return ({t})(a >> (({u})b & {mask}U));")]),
             Binary::ShrRound => ("rshr", shift_to_nearest(t, mask)),
             Binary::MulHigh => ("mulhigh", multiply_high(dtype)),
+            Binary::HighWord => ("highword", vec![format!("return ({t})(((int64_t)a * b) >> 32);")]),
             Binary::Min => ("min", vec![format!("return {};", chosen(dtype, "b < a ? b : a"))]),
             Binary::Max => ("max", vec![format!("return {};", chosen(dtype, "a < b ? b : a"))]),
             Binary::Pow => {

@@ -168,6 +168,7 @@ fn binary_integer(operation: Binary, dtype: DType, x: i64, y: i64) -> i64 {
             let product = (x.wrapping_mul(y).wrapping_add(1 << (fraction - 1))) >> fraction;
             product.min((1 << fraction) - 1)
         }
+        Binary::HighWord => x.wrapping_mul(y) >> 32,
         _ => x, // comparisons are decided before
     }
 }
@@ -302,6 +303,9 @@ mod tests {
         assert_eq!(high(i64::from(i32::MIN), i64::from(i32::MIN)), Value::Int(i64::from(i32::MAX)));
         assert_eq!(high(3, 1 << 30), Value::Int(2));
         assert_eq!(high(-3, 1 << 30), Value::Int(-1));
+        let word = |a, b| binary(Binary::HighWord, DType::I32, Value::Int(a), Value::Int(b));
+        assert_eq!(word(i64::from(i32::MIN), i64::from(i32::MIN)), Value::Int(1 << 30));
+        assert_eq!([word(3, 1 << 30), word(-3, 1 << 30), word(-1, 1)], [0, -1, -1].map(Value::Int));
         let shift = |a, n| binary(Binary::ShrRound, DType::I32, Value::Int(a), Value::Int(n));
         assert_eq!([shift(3, 1), shift(-3, 1), shift(-5, 2), shift(7, 0)], [2, -2, -1, 7].map(Value::Int));
     }

@@ -107,6 +107,7 @@ operations! {
         Shr "shr" "right shift, arithmetic for signed types; the amount is taken modulo the width";
         ShrRound "rshr" "right shift of a signed number to the nearest, half away from zero; the amount is taken modulo the width";
         MulHigh "mulhigh" "product of signed fixed-point numbers below one, to the nearest, half up; -1 * -1 saturates";
+        HighWord "highword" "the upper 32 of the 64 bits of a product: `a * b / 2^32`, rounded down";
     }
 }
 
@@ -228,24 +229,29 @@ impl Expr {
         }
     }
 
-    /// Rebuilds the expression bottom-up: `f` is given each node with its children already rebuilt.
-    pub fn rewrite(&self, f: &mut dyn FnMut(Expr) -> Expr) -> Expr {
-        let three = |abc: &[Expr; 3], f: &mut dyn FnMut(Expr) -> Expr| {
-            Box::new([abc[0].rewrite(f), abc[1].rewrite(f), abc[2].rewrite(f)])
+    /// The same node over `f` of each sub-expression.
+    pub fn map_children(&self, f: &mut dyn FnMut(&Expr) -> Expr) -> Expr {
+        let three = |abc: &[Expr; 3], f: &mut dyn FnMut(&Expr) -> Expr| {
+            Box::new([f(&abc[0]), f(&abc[1]), f(&abc[2])])
         };
-        let rebuilt = match self {
+        match self {
             Expr::Literal(..) | Expr::Index(_) | Expr::Read(_) => self.clone(),
-            Expr::Unary(operation, a) => a.rewrite(f).unary(*operation),
+            Expr::Unary(operation, a) => f(a).unary(*operation),
             Expr::Binary(operation, a, b) => {
-                let a = a.rewrite(f);
-                a.binary(*operation, b.rewrite(f))
+                let a = f(a);
+                a.binary(*operation, f(b))
             }
             Expr::Select(abc) => Expr::Select(three(abc, f)),
             Expr::MultiplyAdd(abc) => Expr::MultiplyAdd(three(abc, f)),
             Expr::Requantize(rounding, abc) => Expr::Requantize(*rounding, three(abc, f)),
-            Expr::Cast(dtype, a) => Expr::Cast(*dtype, Box::new(a.rewrite(f))),
-            Expr::Stop(a) => Expr::Stop(Box::new(a.rewrite(f))),
-        };
+            Expr::Cast(dtype, a) => Expr::Cast(*dtype, Box::new(f(a))),
+            Expr::Stop(a) => Expr::Stop(Box::new(f(a))),
+        }
+    }
+
+    /// Rebuilds the expression bottom-up: `f` is given each node with its children already rebuilt.
+    pub fn rewrite(&self, f: &mut dyn FnMut(Expr) -> Expr) -> Expr {
+        let rebuilt = self.map_children(&mut |child| child.rewrite(f));
         f(rebuilt)
     }
 

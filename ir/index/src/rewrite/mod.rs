@@ -13,6 +13,7 @@ mod fold;
 mod inline;
 mod layout;
 mod split;
+mod steps;
 mod unit;
 
 pub use algebra::simplify_expressions;
@@ -22,6 +23,7 @@ pub use fold::fold_constants;
 pub use inline::{inline_maps, inline_views};
 pub use layout::{assign_layouts, reorder_dimensions};
 pub use split::split_loops;
+pub use steps::fit_steps;
 pub use unit::drop_unit_loops;
 
 /// Constants folded, views and maps inlined into their readers, copies removed, and what nobody reads dropped; repeated until
