@@ -82,7 +82,7 @@ pub struct Run {
 /// holds arena and context) has its own sections and is counted in `harness_bytes` alone; what the model pulls from the C
 /// and maths libraries counts as the model's. On the host the sizes are those of the library's object files, without what
 /// they pull from the system's shared libraries.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Measurement {
     /// Instructions from the first of the run function to its return, exact, for the first sample.
     pub instructions: Option<u64>,
