@@ -16,8 +16,9 @@ use super::{Answer, text};
 /// Measure what an inference costs: instructions, cycles, flash, RAM and stack, and what each layer has of it.
 ///
 /// Emulated targets count every executed instruction of the inference exactly. Cycles on a Cortex-M4 are an estimate by the
-/// published instruction timings, with memory that never waits. Sizes are the linked program's, without the test harness: flash
-/// is text + rodata + data, RAM is arena + context + data + bss + the deepest stack.
+/// published instruction timings, with memory that never waits. Sizes are the linked program's, without the test harness (on
+/// the host and on aarch64 the library's, without what it uses of the system's): flash is text + rodata + data, RAM is arena +
+/// context + data + bss + the deepest stack.
 ///
 /// The table of layers has a row for each function that the network became, and one for every other function that ran, so that the
 /// rows add up. MACs are multiply-accumulates, those with padding included. The share is that of the cycles where they are

@@ -14,6 +14,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("cortex-m7", include_str!("../data/cortex-m7.toml")),
     ("cortex-m33", include_str!("../data/cortex-m33.toml")),
     ("cortex-m55", include_str!("../data/cortex-m55.toml")),
+    ("aarch64", include_str!("../data/aarch64.toml")),
 ];
 
 /// A target: a processor with its memories, and the tools to build and run code for it.
@@ -151,7 +152,7 @@ pub struct Compiler {
     pub flags: Vec<String>,
 }
 
-/// An emulator and which of its boards to emulate.
+/// An emulator, and what it is to emulate: a whole board, or a process of an operating system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Emulator {
@@ -159,8 +160,12 @@ pub struct Emulator {
     pub command: String,
     /// The Debian package that has it.
     pub package: String,
-    /// The emulator's name of the board.
-    pub machine: String,
+    /// The emulator's name of the board: the program is all that runs on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
+    /// The emulator's name of the processor that runs the program as a process; nothing on a board, which has its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processor: Option<String>,
 }
 
 impl Machine {
@@ -238,11 +243,18 @@ impl Machine {
                 return Some(format!("memories `{}` and `{}` overlap", other.name, memory.name));
             }
         }
+        if let Some(emulator) = &self.emulator
+            && emulator.machine.is_some() == emulator.processor.is_some()
+        {
+            let reason =
+                "the emulator needs either a `machine`, the board, or a `processor`, which runs a process";
+            return Some(reason.to_owned());
+        }
         let roles = [Role::Code, Role::Constants, Role::Data, Role::Stack];
-        if self.emulator.is_some()
+        if self.emulator.as_ref().is_some_and(|emulator| emulator.machine.is_some())
             && let Some(role) = roles.into_iter().find(|role| self.memory_for(*role).is_none())
         {
-            return Some(format!("there is an emulator, but no memory holds {role:?}").to_lowercase());
+            return Some(format!("a board is emulated, but no memory holds {role:?}").to_lowercase());
         }
         let to_apply = [
             ("a `timing_table`", self.timing_table.is_some()),

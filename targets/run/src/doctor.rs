@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::build::compiler_command;
 use crate::command::Tool;
-use crate::disassembly;
+use crate::{counted, disassembly};
 use nablac_machine::{Compiler, Machine};
 use serde::Serialize;
 use std::path::Path;
@@ -48,7 +48,7 @@ fn tools_of(machine: &Machine) -> Vec<ToolStatus> {
         tools.push(status(machine, &tool.command, &tool.package, disassembly::PURPOSE));
     }
     if let Some(tool) = &machine.emulator {
-        tools.push(status(machine, &tool.command, &tool.package, "to emulate the target"));
+        tools.push(status(machine, &tool.command, &tool.package, counted::PURPOSE));
     }
     tools
 }

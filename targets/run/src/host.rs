@@ -6,7 +6,9 @@ use crate::{Artifact, Error, Measure, Measurement, Options, Run, Sample, artifac
 use nablac_machine::Machine;
 use std::path::Path;
 
-const FILES: &[(&str, &str)] = &[("nablac_harness_host.c", include_str!("../harness/nablac_harness_host.c"))];
+/// The harness in a process of an operating system.
+pub(crate) const FILE: (&str, &str) =
+    ("nablac_harness_host.c", include_str!("../harness/nablac_harness_host.c"));
 
 /// This computer, as the machine describes it.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +30,7 @@ impl Measure for Host<'_> {
         artifact::check(artifact, samples)?;
         let mut build = Build::new(self.machine, artifact, work, options)?;
         let sizes = build.library(artifact)?;
-        build.harness(artifact, FILES, &[])?;
+        build.harness(artifact, &[FILE], &[])?;
         build.link(&[])?;
         exchange::write_samples(build.folder(), samples, options.repeats, options.keep_state)?;
         self.run(build.folder(), options)?;
