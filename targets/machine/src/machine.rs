@@ -14,6 +14,8 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("cortex-m7", include_str!("../data/cortex-m7.toml")),
     ("cortex-m33", include_str!("../data/cortex-m33.toml")),
     ("cortex-m55", include_str!("../data/cortex-m55.toml")),
+    ("x86-64-v3", include_str!("../data/x86-64-v3.toml")),
+    ("x86-64-v4", include_str!("../data/x86-64-v4.toml")),
     ("aarch64", include_str!("../data/aarch64.toml")),
 ];
 
@@ -43,6 +45,9 @@ pub struct Machine {
     pub instruction_set: Option<InstructionSet>,
     /// The memories, in the order in which they are to be filled; empty if they need no planning.
     pub memories: Vec<Memory>,
+    /// What this computer's processor must have to run the programs, as its operating system calls it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<String>,
     /// The C compiler.
     pub compiler: Compiler,
     /// The tool that lists a program's instructions, where they are to be checked or their cycles estimated.
@@ -248,6 +253,10 @@ impl Machine {
         {
             let reason =
                 "the emulator needs either a `machine`, the board, or a `processor`, which runs a process";
+            return Some(reason.to_owned());
+        }
+        if self.emulator.is_some() && !self.requires.is_empty() {
+            let reason = "`requires` speaks of this computer's processor, but an emulator runs the programs";
             return Some(reason.to_owned());
         }
         let roles = [Role::Code, Role::Constants, Role::Data, Role::Stack];

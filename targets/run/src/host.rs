@@ -2,7 +2,7 @@
 
 use crate::build::{Build, PROGRAM};
 use crate::command::{Tool, describe};
-use crate::{Artifact, Error, Measure, Measurement, Options, Run, Sample, artifact, exchange};
+use crate::{Artifact, Error, Measure, Measurement, Options, Run, Sample, artifact, exchange, processor};
 use nablac_machine::Machine;
 use std::path::Path;
 
@@ -28,6 +28,10 @@ impl Measure for Host<'_> {
         options: &Options,
     ) -> Result<Run, Error> {
         artifact::check(artifact, samples)?;
+        let missing = processor::missing(self.machine);
+        if !missing.is_empty() {
+            return Err(Error::Processor { machine: self.machine.name.clone(), missing });
+        }
         let mut build = Build::new(self.machine, artifact, work, options)?;
         let sizes = build.library(artifact)?;
         build.harness(artifact, &[FILE], &[])?;

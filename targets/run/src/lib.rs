@@ -21,6 +21,7 @@ mod image;
 mod instruction_set;
 mod plugin;
 mod process;
+mod processor;
 
 pub use doctor::{ToolStatus, doctor};
 pub use emulator::Emulated;

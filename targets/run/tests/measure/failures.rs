@@ -144,3 +144,16 @@ fn sanitizers_are_the_hosts() {
         assert!(matches!(error, Error::Unsupported { .. }), "{error}");
     }
 }
+
+#[test]
+#[cfg(target_os = "linux")] // which tells
+fn a_processor_that_lacks_what_the_machine_requires_is_told() {
+    let mut machine = Machine::load("host").unwrap();
+    machine.requires = vec!["time-travel".to_owned()];
+    let work = crate::common::work("processor");
+    let error = execute(&machine, &spin(), &rounds(&[1]), &work, &Options::default()).unwrap_err();
+    assert!(
+        matches!(error, Error::Processor { .. }) && error.to_string().contains("lacks time-travel"),
+        "{error}"
+    );
+}

@@ -49,7 +49,8 @@ fn assert_right(run: &Run, machine: &str) {
 
 #[test]
 fn emulated_machines_compute_what_the_host_computes() {
-    for machine in ["host"].into_iter().filter(|host| has_tools(host)).chain(emulated()) {
+    let hosts = ["host", "x86-64-v3", "x86-64-v4"].into_iter().filter(|machine| has_tools(machine));
+    for machine in hosts.chain(emulated()) {
         let run = run_on(machine, &tiny(), &samples(10), "network", &Options::default()).unwrap();
         assert_eq!(run.outputs.len(), 10);
         assert_right(&run, machine);
