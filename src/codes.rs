@@ -141,7 +141,7 @@ most more exactly, `--method` chooses other ranges, and more samples give better
 QEMU. `nablac doctor` lists what is there, what is missing and how to install it."
 
     Incapable "E0602" "the target cannot do what is asked"
-"The target exists, but this cannot be done there. The message says what."
+"The target exists, but this cannot be done there, or not on this computer. The message says what."
 
     Format "E0701" "the file is not a model, or is damaged"
 "The bytes break the rules of the format. The message says where. A truncated download is the usual reason; compare the

@@ -172,7 +172,7 @@ impl From<nablac_run::Error> for Box<Failure> {
         use nablac_run::Error;
         let code = match &error {
             Error::MissingTool { .. } | Error::UnsupportedEmulator { .. } => Code::MissingTool,
-            Error::Unsupported { .. } => Code::Incapable,
+            Error::Unsupported { .. } | Error::Processor { .. } => Code::Incapable,
             Error::StackOverflow { .. } => Code::Ram,
             Error::Timeout { .. } => Code::Timeout,
             Error::File { .. } => Code::Write,

@@ -9,6 +9,7 @@ pub mod comparison;
 pub mod engine;
 pub mod failure;
 pub mod folder;
+pub mod layers;
 pub mod model;
 pub mod npz;
 pub mod pipeline;

@@ -337,3 +337,61 @@ fn codes_are_explained_and_operators_found_by_any_name() {
         assert!(succeeds(&["ops", name]).stdout.contains("\nconv "), "{name}");
     }
 }
+
+/// The layers in what `bench` says of one target.
+fn layers(json: &serde_json::Value) -> Vec<serde_json::Value> {
+    json["layers"].as_array().unwrap_or_else(|| panic!("{json:#}")).clone()
+}
+
+#[test]
+fn the_layers_of_bench_add_up_to_the_whole() {
+    let outcome = nablac(&["bench", DIGITS, "--target", "cortex-m4,cortex-m7", "--json"]);
+    if outcome.code == 6 {
+        support::skipped(&outcome.stderr);
+        return;
+    }
+    for result in outcome.json()["results"].as_array().unwrap() {
+        let layers = layers(result);
+        let sum = |figure: &str| layers.iter().filter_map(|layer| layer[figure].as_u64()).sum::<u64>();
+        assert_eq!(Some(sum("instructions")), result["instructions"].as_u64());
+        assert_eq!(sum("estimated_cycles"), result["estimated_cycles"].as_u64().unwrap_or(0));
+        let share: f64 = layers.iter().filter_map(|layer| layer["share"].as_f64()).sum();
+        assert!((share - 1.0).abs() < 1e-9, "{share}");
+        let of = |function: &str| layers.iter().find(|layer| layer["function"] == function);
+        for other in ["digits_run", "expf"] {
+            let other = of(other).unwrap_or_else(|| panic!("{other}: {result:#}"));
+            assert_eq!((&other["macs"], &other["weight_bytes"]), (&0.into(), &0.into()));
+        }
+        let conv = of("digits_conv2").unwrap();
+        assert_eq!((&conv["name"], &conv["macs"]), (&"conv2".into(), &(16 * 16 * 8 * 9).into()));
+        let bytes = serde_json::json!({ "in": 4 * 8 * 16, "out": 4 * 16 * 16 });
+        assert_eq!((&conv["weight_bytes"], &conv["activation_bytes"]), (&4672.into(), &bytes));
+        let per_mac =
+            ["instructions", "macs", "instructions_per_mac"].map(|figure| conv[figure].as_f64().unwrap());
+        assert!((per_mac[0] / per_mac[1] - per_mac[2]).abs() < 1e-9, "{conv:#}");
+    }
+}
+
+#[test]
+fn the_layers_of_bench_are_sorted_and_cut() {
+    let table = |more: &[&str]| {
+        let outcome = nablac(&[&["bench", DIGITS, "--target", "host"], more].concat());
+        let (_, table) = outcome.stdout.split_once("on host")?;
+        Some(table.lines().skip(1).map(str::to_string).collect::<Vec<String>>())
+    };
+    let Some(all) = table(&[]) else {
+        support::skipped("there is no C compiler");
+        return;
+    };
+    let names = |rows: &[String]| -> Vec<String> {
+        rows.iter().map(|row| row.split("  ").next().unwrap().to_string()).collect()
+    };
+    assert_eq!(names(&all)[..3], ["digits_conv1", "digits_pool1", "digits_conv2"]);
+    let cut = table(&["--functions", "2"]).unwrap();
+    let left_out = format!("{} more", all.len() - 1 - 2);
+    assert_eq!(names(&cut), ["digits_conv1", "digits_conv2", &left_out, "all"]);
+    assert_eq!(cut.last().unwrap().split_whitespace().nth(1), Some("25"), "25 600 MACs: {cut:?}");
+    let sorted = table(&["--functions", "2", "--sort", "share"]).unwrap();
+    assert_eq!(names(&sorted), ["digits_conv2", "digits_conv1", &left_out, "all"]);
+    assert_eq!(table(&["--functions", "0"]).unwrap().len(), 2);
+}

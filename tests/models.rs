@@ -29,6 +29,9 @@ const ALL: [&str; 4] = [FLOAT[0], FLOAT[1], INTEGER[0], INTEGER[1]];
 /// floats. No other network of integers may differ at all.
 const NEAR_TIES: (u64, f64) = (5, 10.0);
 
+/// What the emulated Cortex-M targets need.
+const CORTEX_M: [&str; 2] = ["qemu-system-arm", "arm-none-eabi-gcc"];
+
 /// Whether a tool is there; says loudly that a test is skipped otherwise.
 fn present(tool: &str) -> bool {
     let present = Command::new(tool).arg("--version").output().is_ok();
@@ -104,8 +107,8 @@ fn networks_give_the_frameworks_numbers_on_the_host() {
     }
 }
 
-fn verify_networks_on(targets: &[&str]) {
-    if present("qemu-system-arm") && present("arm-none-eabi-gcc") {
+fn verify_networks_on(targets: &[&str], tools: [&str; 2]) {
+    if tools.into_iter().all(present) {
         for target in targets {
             networks(&ALL).iter().for_each(|(_, path)| assert_verifies(path, &["--target", target]));
         }
@@ -115,18 +118,24 @@ fn verify_networks_on(targets: &[&str]) {
 #[test]
 #[ignore = "emulates 160 inferences on each core"]
 fn networks_give_the_frameworks_numbers_on_cortex_m() {
-    verify_networks_on(&["cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"]);
+    verify_networks_on(&["cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"], CORTEX_M);
+}
+
+#[test]
+#[ignore = "emulates 160 inferences"]
+fn networks_give_the_frameworks_numbers_on_aarch64() {
+    verify_networks_on(&["aarch64"], ["qemu-aarch64", "aarch64-linux-gnu-gcc"]);
 }
 
 #[test]
 #[ignore = "an inference takes up to fifty times as long without a floating-point unit"]
 fn networks_give_the_frameworks_numbers_where_floating_point_is_software() {
-    verify_networks_on(&["cortex-m0plus", "cortex-m3"]);
+    verify_networks_on(&["cortex-m0plus", "cortex-m3"], CORTEX_M);
 }
 
 #[test]
 fn no_network_takes_more_instructions_or_ram_than_onnx2c() {
-    if !present("qemu-system-arm") || !present("arm-none-eabi-gcc") {
+    if !CORTEX_M.into_iter().all(present) {
         return;
     }
     for (name, path) in networks(&FLOAT) {

@@ -1,21 +1,29 @@
 //! `nablac bench`: what an inference costs on a target.
 
+use clap::ValueEnum;
 use nablac::budget::Budget;
 use nablac::failure::Result;
+use nablac::layers::Layer;
 use nablac_machine::Machine;
 use nablac_run::Measurement;
 use serde_json::{Value, json};
 
 use super::arguments::{ModelArguments, SampleArguments, size};
-use super::engine::BuildArguments;
+use super::engine::{BuildArguments, Execution};
 use super::talk::Talk;
 use super::{Answer, text};
 
-/// Measure what an inference costs: instructions, cycles, flash, RAM and stack.
+/// Measure what an inference costs: instructions, cycles, flash, RAM and stack, and what each layer has of it.
 ///
 /// Emulated targets count every executed instruction of the inference exactly. Cycles on a Cortex-M4 are an estimate by the
-/// published instruction timings, with memory that never waits. Sizes are the linked program's, without the test harness: flash
-/// is text + rodata + data, RAM is arena + context + data + bss + the deepest stack.
+/// published instruction timings, with memory that never waits. Sizes are the linked program's, without the test harness (on
+/// the host and on aarch64 the library's, without what it uses of the system's): flash is text + rodata + data, RAM is arena +
+/// context + data + bss + the deepest stack.
+///
+/// The table of layers has a row for each function that the network became, and one for every other function that ran, so that the
+/// rows add up. MACs are multiply-accumulates, those with padding included. The share is that of the cycles where they are
+/// estimated, else of the instructions. Weights, in and out are the bytes of the constants and other tensors that a layer reads and
+/// writes, each once.
 ///
 /// With one target `--json` has its figures as fields; with several, `results` has one object for each.
 #[derive(clap::Args)]
@@ -35,9 +43,21 @@ pub struct Arguments {
     /// The most flash that it may take; more exits 4.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     flash: Option<u64>,
-    /// How many functions to list.
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    functions: usize,
+    /// List only the N functions with the largest shares, or where there are none with the most MACs. [default: all]
+    #[arg(long, value_name = "N")]
+    functions: Option<usize>,
+    /// Which functions to list first.
+    #[arg(long, value_enum, default_value = "order")]
+    sort: Sort,
+}
+
+/// The order of a table of layers.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Sort {
+    /// Those that run first.
+    Order,
+    /// Those that cost most.
+    Share,
 }
 
 pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
@@ -46,10 +66,10 @@ pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
     let network = arguments.model.network(talk)?;
     let (samples, _) = arguments.samples.samples(&network.inputs)?;
     let budget = Budget { ram: arguments.ram, flash: arguments.flash };
-    let mut measured: Vec<(&Machine, Measurement)> = vec![];
+    let mut measured: Vec<(&Machine, Execution)> = vec![];
     let mut failure = None;
     for machine in &machines {
-        let (_, measurement) = arguments.build.execute(
+        let execution = arguments.build.execute(
             &arguments.model,
             &network,
             machine,
@@ -57,25 +77,30 @@ pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
             arguments.samples.keep_state,
             talk,
         )?;
-        failure = failure.or(budget.check_measured(&machine.name, &measurement).err());
-        measured.push((machine, measurement));
+        failure = failure.or(budget.check_measured(&machine.name, &execution.measurement).err());
+        measured.push((machine, execution));
     }
     let model = json!({ "model": network.model.path, "samples": samples.len() });
     let fields = match &measured[..] {
-        [(machine, measurement)] => merged([model, result(machine, measurement)]),
+        [(machine, execution)] => merged([model, result(machine, execution)]),
         many => {
-            merged([model, json!({ "results": many.iter().map(|(t, m)| result(t, m)).collect::<Vec<_>>() })])
+            merged([model, json!({ "results": many.iter().map(|(t, e)| result(t, e)).collect::<Vec<_>>() })])
         }
     };
-    let mut answer = Answer::new(fields, report(&measured, arguments.functions));
+    let mut report = report(&measured);
+    for (machine, execution) in &measured {
+        let listed = listed(&execution.layers, arguments.functions, arguments.sort);
+        report += &format!("\n{}", layer_table(&machine.name, &listed));
+    }
+    let mut answer = Answer::new(fields, report);
     answer.failure = failure;
     Ok(answer)
 }
 
 /// The figures of one target.
-fn result(machine: &Machine, measurement: &Measurement) -> Value {
-    let figures = serde_json::to_value(measurement).unwrap_or_default();
-    merged([json!({ "target": machine.name }), figures])
+fn result(machine: &Machine, execution: &Execution) -> Value {
+    let figures = serde_json::to_value(&execution.measurement).unwrap_or_default();
+    merged([json!({ "target": machine.name }), figures, json!({ "layers": execution.layers })])
 }
 
 fn merged<const N: usize>(objects: [Value; N]) -> Value {
@@ -83,13 +108,15 @@ fn merged<const N: usize>(objects: [Value; N]) -> Value {
     Value::Object(fields.collect())
 }
 
-fn report(measured: &[(&Machine, Measurement)], functions: usize) -> String {
+fn report(measured: &[(&Machine, Execution)]) -> String {
     let mut rows = vec![vec![String::new()]];
     rows[0].extend(measured.iter().map(|(machine, _)| machine.name.clone()));
     let mut row = |name: &str, figure: &dyn Fn(&Measurement) -> Option<u64>| {
-        if measured.iter().any(|(_, m)| figure(m).is_some()) {
-            let figures = measured.iter().map(|(_, m)| text::optional(figure(m)));
-            rows.push([name.to_string()].into_iter().chain(figures).collect());
+        let figures: Vec<Option<u64>> = measured.iter().map(|(_, e)| figure(&e.measurement)).collect();
+        if figures.iter().any(Option::is_some) {
+            rows.push(
+                [name.to_string()].into_iter().chain(figures.into_iter().map(text::optional)).collect(),
+            );
         }
     };
     row("instructions", &|m| m.instructions);
@@ -103,15 +130,54 @@ fn report(measured: &[(&Machine, Measurement)], functions: usize) -> String {
     row("  context", &|m| Some(m.context_bytes));
     row("  data and bss", &|m| Some(m.data_bytes + m.bss_bytes));
     row("  stack", &|m| m.stack_bytes);
-    let mut report = text::table(&rows);
-    for (machine, measurement) in measured.iter().filter(|(_, m)| !m.per_function.is_empty()) {
-        let mut rows =
-            vec![[&format!("on {}", machine.name), "instructions", "cycles"].map(|s| s.to_string()).to_vec()];
-        for function in measurement.per_function.iter().take(functions) {
-            let [instructions, cycles] = [Some(function.instructions), function.cycles].map(text::optional);
-            rows.push(vec![function.name.clone(), instructions, cycles]);
-        }
-        report += &format!("\n{}", text::table(&rows));
+    text::table(&rows)
+}
+
+/// The layers to list, and behind them what they leave out and the sum of all.
+fn listed(layers: &[Layer], count: Option<usize>, sort: Sort) -> Vec<Layer> {
+    let mut shown: Vec<usize> = (0..layers.len()).collect();
+    let cost = |position: &usize| (layers[*position].share.unwrap_or(0.0), layers[*position].macs);
+    // Equal ones stay in the order in which they run.
+    shown.sort_by(|a, b| cost(b).0.total_cmp(&cost(a).0).then(cost(b).1.cmp(&cost(a).1)));
+    let hidden = shown.split_off(count.unwrap_or(layers.len()).min(layers.len()));
+    if sort == Sort::Order {
+        shown.sort_unstable();
     }
-    report
+    let of = |positions: &[usize]| positions.iter().map(|&p| layers[p].clone()).collect::<Vec<Layer>>();
+    let mut rows = of(&shown);
+    if !hidden.is_empty() {
+        rows.push(Layer::sum(&format!("{} more", hidden.len()), &of(&hidden)));
+    }
+    rows.push(Layer::sum("all", layers));
+    rows
+}
+
+/// What a table says of a layer.
+type Cell = fn(&Layer) -> String;
+
+/// The columns of a table of layers.
+const COLUMNS: &[(&str, Cell)] = &[
+    ("MACs", |layer| text::number(layer.macs)),
+    ("instructions", |layer| text::optional(layer.instructions)),
+    ("per MAC", |layer| text::decimal(layer.instructions_per_mac)),
+    ("cycles", |layer| text::optional(layer.estimated_cycles)),
+    ("per MAC", |layer| text::decimal(layer.cycles_per_mac)),
+    ("share", |layer| text::percent(layer.share)),
+    ("weights", |layer| text::number(layer.weight_bytes)),
+    ("in", |layer| text::number(layer.activation_bytes.read)),
+    ("out", |layer| text::number(layer.activation_bytes.written)),
+];
+
+/// One target's layers; a column of which nothing is known is left out.
+fn layer_table(target: &str, layers: &[Layer]) -> String {
+    let mut columns = vec![[format!("on {target}")].to_vec()];
+    columns[0].extend(layers.iter().map(|layer| layer.function.clone()));
+    for (head, cell) in COLUMNS {
+        let cells: Vec<String> = layers.iter().map(cell).collect();
+        if cells.iter().any(|cell| cell != text::UNKNOWN) {
+            columns.push([(*head).to_string()].into_iter().chain(cells).collect());
+        }
+    }
+    let row = |row: usize| columns.iter().map(|column| column[row].clone()).collect();
+    text::table(&(0..=layers.len()).map(row).collect::<Vec<Vec<String>>>())
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use nablac::engine::{self, Library};
 use nablac::failure::{Code, Failure, Result};
+use nablac::layers::{Layer, layers};
 use nablac::pipeline::{Form, Stage};
 use nablac::samples::Sample;
 use nablac_machine::Machine;
@@ -72,6 +73,16 @@ pub struct Outcome {
     pub target: Option<String>,
 }
 
+/// What running generated C gave.
+pub struct Execution {
+    /// The outputs of each sample.
+    pub outputs: Vec<Sample>,
+    /// What it cost.
+    pub measurement: Measurement,
+    /// What each layer cost.
+    pub layers: Vec<Layer>,
+}
+
 impl BuildArguments {
     fn options(&self, keep_state: bool) -> Options {
         Options {
@@ -95,7 +106,7 @@ impl BuildArguments {
         samples: &[Sample],
         keep_state: bool,
         talk: &Talk,
-    ) -> Result<(Vec<Sample>, Measurement)> {
+    ) -> Result<Execution> {
         let Form::C(nests, folder) = &model.compile(&network.model, machine, Stage::C, vec![], talk)? else {
             return Err(Failure::new(Code::BrokenStage, "stage `c` made no C"));
         };
@@ -108,7 +119,9 @@ impl BuildArguments {
         talk.begin("Running", &format!("{} on {}", text::count(samples.len(), "sample"), machine.name));
         let result = engine::execute(&library, machine, samples, &self.options(keep_state));
         talk.end();
-        result
+        let (outputs, measurement) = result?;
+        let layers = layers(nests, &folder.functions, &measurement);
+        Ok(Execution { outputs, measurement, layers })
     }
 }
 
@@ -131,8 +144,8 @@ impl EngineArguments {
                     Failure::new(Code::Option, message).help("say `--engine interp`, or leave it out")
                 );
             }
-            let (outputs, _) = self.build.execute(model, network, &machine, samples, keep_state, talk)?;
-            return Ok(Outcome { outputs, engine: "c", target: Some(machine.name) });
+            let execution = self.build.execute(model, network, &machine, samples, keep_state, talk)?;
+            return Ok(Outcome { outputs: execution.outputs, engine: "c", target: Some(machine.name) });
         }
         let after = self.after.unwrap_or(Stage::Simplify);
         let form = model.compile(&network.model, &machine, after, vec![], talk)?;

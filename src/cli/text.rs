@@ -47,9 +47,22 @@ pub fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
+/// What stands in a table where nothing is known.
+pub const UNKNOWN: &str = "-";
+
 /// `number`, or a dash where there is none.
 pub fn optional(value: Option<u64>) -> String {
-    value.map_or("-".into(), number)
+    value.map_or(UNKNOWN.into(), number)
+}
+
+/// `2.95`, or a dash where there is none.
+pub fn decimal(value: Option<f64>) -> String {
+    value.map_or(UNKNOWN.into(), |value| format!("{value:.2}"))
+}
+
+/// `14.2 %` of a part from 0 to 1, or a dash where there is none.
+pub fn percent(part: Option<f64>) -> String {
+    part.map_or(UNKNOWN.into(), |part| format!("{:.1} %", 100.0 * part))
 }
 
 #[cfg(test)]

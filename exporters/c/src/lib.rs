@@ -76,6 +76,8 @@ pub struct Folder {
     pub sources: Vec<PathBuf>,
     /// The folders that the library's C files include from; the first is for its users too.
     pub include: Vec<PathBuf>,
+    /// The C function of each kernel, by the kernel's name.
+    pub functions: BTreeMap<String, String>,
     /// The bytes of all constants.
     pub weight_bytes: usize,
 }
@@ -112,6 +114,7 @@ pub fn export(program: &Program, options: &Options) -> Result<Folder, Error> {
         files: files.into_iter().map(|(path, text)| (path.into(), text)).collect(),
         sources: sources.into_iter().map(PathBuf::from).collect(),
         include: ["include", "port", "src"].map(PathBuf::from).to_vec(),
+        functions: identifiers.kernels,
         weight_bytes: weights::bytes(program),
         name,
     })

@@ -49,6 +49,7 @@ struct Function<'a> {
     name: &'a str,
     identifier: &'a str,
     laws: &'a [String],
+    macs: u64,
 }
 
 /// The text of `metadata.json`.
@@ -86,6 +87,7 @@ pub fn metadata(program: &Program, identifiers: &Identifiers, options: &Options)
                 name: &kernel.name,
                 identifier: &identifiers.kernels[&kernel.name],
                 laws: &kernel.laws,
+                macs: kernel.macs,
             })
             .collect(),
         buffers: places(&|_| true),

@@ -10,7 +10,7 @@
 
 use crate::array::Array;
 use crate::dtype::{DType, Value};
-use crate::expression::{Access, Expr};
+use crate::expression::{Access, Binary, Expr};
 use crate::index::Index;
 
 mod visit;
@@ -333,6 +333,22 @@ impl Statement {
     /// The tensor accesses of the body.
     pub fn accesses(&self) -> Vec<&Access> {
         self.body.accesses()
+    }
+
+    /// The multiply-accumulates of one execution, positions beyond the edges included: the points of the box, where a sum's body
+    /// multiplies two values that are read.
+    pub fn macs(&self) -> u64 {
+        let mut multiplies = false;
+        let is_read = |e: &Expr| !e.accesses().is_empty();
+        self.body.visit(&mut |node| {
+            multiplies |= match node {
+                Expr::Binary(Binary::Mul, a, b) => is_read(a) && is_read(b),
+                Expr::MultiplyAdd(abc) => is_read(&abc[0]) && is_read(&abc[1]),
+                _ => false,
+            }
+        });
+        let points = self.loops.iter().fold(1u64, |points, l| points.saturating_mul(l.extent as u64));
+        if multiplies && self.reduce == Reduce::Sum { points } else { 0 }
     }
 
     /// The loops of the statement's own box that `at` does not name: those it reduces over. `depth` is the number of

@@ -11,7 +11,8 @@
 //!          | "const" name ":" type "=" array
 //!          | "state" name ":" type "=" array "then" name [ "in" "arena" "at" size ]
 //! step     = kernel | repeat | branch
-//! kernel   = "kernel" name "{" { "law" text } { "register" name ":" type [ "vector" ] } { line } "}"
+//! kernel   = "kernel" name "{" { "law" text } [ "macs" size ] { register } { line } "}"
+//! register = "register" name ":" type [ "vector" ]
 //! repeat   = "repeat" name ":" size [ "carrying" name "=" name "then" name { "," … } ] "{" { step } "}"
 //! branch   = "if" name "{" { step } "}" "else" "{" { step } "}"
 //! line     = "for" name "in" lower ".." upper [ "step" size ] [ "unroll" ] "{" { line } "}"
@@ -234,6 +235,9 @@ impl Parser<'_> {
         self.lexer.expect_sign("{")?;
         while self.lexer.take_word("law") {
             kernel.laws.push(self.lexer.expect_name("a law in quotes")?);
+        }
+        if self.lexer.take_word("macs") {
+            kernel.macs = self.lexer.expect_size("a number of multiply-accumulates")? as u64;
         }
         while self.lexer.take_word("register") {
             let (name, dtype, shape) = parse_declaration(self.lexer, "the register's name")?;

@@ -67,6 +67,9 @@ impl Program {
         for law in &kernel.laws {
             writeln!(f, "{indent}  law {}", quoted_text(law))?;
         }
+        if kernel.macs > 0 {
+            writeln!(f, "{indent}  macs {}", kernel.macs)?;
+        }
         for register in &kernel.registers {
             let name = name_text(&register.name, KEYWORDS);
             let vector = if register.vector { " vector" } else { "" };

@@ -87,6 +87,8 @@ pub struct Kernel {
     pub name: String,
     /// What it computes, in index notation: the comment above the code.
     pub laws: Vec<String>,
+    /// The multiply-accumulates of its laws in one run, those of all repetitions and of positions beyond the edges included.
+    pub macs: u64,
     /// The names of its variables: first the counters of enclosing repetitions, then one per loop.
     pub variables: Vec<String>,
     /// Small arrays that live in registers. Their indices are constant once `Unroll` loops are expanded.

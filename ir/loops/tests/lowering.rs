@@ -58,3 +58,31 @@ fn loops_over_nothing_are_not_run_to_plan_memory() {
         assert_eq!(verify(&nests), Ok(()));
     }
 }
+
+#[test]
+fn nests_know_their_multiply_accumulates() {
+    // A product of what is read counts, also beyond the edges and in every repetition; a factor alone does not.
+    let rows = [
+        ("y[i] += x[i + u - 1 else 0.0] * w[u] for i:5 u:3", "", 15),
+        ("y[i] += (x[i] - 1.0) * (w[u] + 2.0) for i:5 u:3", "", 15),
+        ("y[i] += x[i] * 0.5 for i:5 u:3", "", 0),
+        ("y[i] max= x[i] * w[u] for i:5 u:3", "", 0),
+        ("y[i] = x[i] * x[i] for i:5", "", 0),
+        ("repeat t:4 { y[i] += x[t] * w[u] for i:5 u:3 }", "", 60),
+        (
+            "s[i] = 0.0 for i:5 s[i] += x[i] * w[u] for i:5 u:3 y[i] = s[i] * s[i] for i:5",
+            "local s: f32[5]",
+            15,
+        ),
+    ];
+    for (steps, declared, expected) in rows {
+        let text =
+            format!("program p {{ input x: f32[5] input w: f32[3] {declared} output y: f32[5] {steps} }}");
+        let program = nablac_index::parse(&text).unwrap();
+        nablac_index::verify(&program).unwrap();
+        let capacity = Capacity { float_registers: 16, general_registers: 14, library: None };
+        let nests = lower(&program, &capacity);
+        let macs: u64 = nests.kernels().iter().map(|kernel| kernel.macs).sum();
+        assert_eq!(macs, expected, "{steps}\n{nests}");
+    }
+}

@@ -88,7 +88,7 @@ fn names_that_are_words_of_the_language_stand_in_quotes() {
         "loops \"for\" {
            input  \"i8\": f32[2]
            output \"a \\\"b\\\"\": f32[2]
-           kernel \"law\" { law \"if\" for step in 0..2 step 1 { \"a \\\"b\\\"\"[step] = 1.0 \"a \\\"b\\\"\"[step] = \"i8\"[step] } }
+           kernel \"law\" { law \"if\" macs 2 for step in 0..2 step 1 { \"a \\\"b\\\"\"[step] = 1.0 \"a \\\"b\\\"\"[step] = \"i8\"[step] } }
          }",
     );
     assert_eq!(run(&program, &[Array::from_f32(&[2], &[3.0, 4.0])]).unwrap()[0].to_f64(), [3.0, 4.0]);

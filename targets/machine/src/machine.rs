@@ -14,6 +14,9 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("cortex-m7", include_str!("../data/cortex-m7.toml")),
     ("cortex-m33", include_str!("../data/cortex-m33.toml")),
     ("cortex-m55", include_str!("../data/cortex-m55.toml")),
+    ("x86-64-v3", include_str!("../data/x86-64-v3.toml")),
+    ("x86-64-v4", include_str!("../data/x86-64-v4.toml")),
+    ("aarch64", include_str!("../data/aarch64.toml")),
 ];
 
 /// A target: a processor with its memories, and the tools to build and run code for it.
@@ -42,6 +45,9 @@ pub struct Machine {
     pub instruction_set: Option<InstructionSet>,
     /// The memories, in the order in which they are to be filled; empty if they need no planning.
     pub memories: Vec<Memory>,
+    /// What this computer's processor must have to run the programs, as its operating system calls it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<String>,
     /// The C compiler.
     pub compiler: Compiler,
     /// The tool that lists a program's instructions, where they are to be checked or their cycles estimated.
@@ -151,7 +157,7 @@ pub struct Compiler {
     pub flags: Vec<String>,
 }
 
-/// An emulator and which of its boards to emulate.
+/// An emulator, and what it is to emulate: a whole board, or a process of an operating system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Emulator {
@@ -159,8 +165,12 @@ pub struct Emulator {
     pub command: String,
     /// The Debian package that has it.
     pub package: String,
-    /// The emulator's name of the board.
-    pub machine: String,
+    /// The emulator's name of the board: the program is all that runs on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
+    /// The emulator's name of the processor that runs the program as a process; nothing on a board, which has its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processor: Option<String>,
 }
 
 impl Machine {
@@ -238,11 +248,22 @@ impl Machine {
                 return Some(format!("memories `{}` and `{}` overlap", other.name, memory.name));
             }
         }
+        if let Some(emulator) = &self.emulator
+            && emulator.machine.is_some() == emulator.processor.is_some()
+        {
+            let reason =
+                "the emulator needs either a `machine`, the board, or a `processor`, which runs a process";
+            return Some(reason.to_owned());
+        }
+        if self.emulator.is_some() && !self.requires.is_empty() {
+            let reason = "`requires` speaks of this computer's processor, but an emulator runs the programs";
+            return Some(reason.to_owned());
+        }
         let roles = [Role::Code, Role::Constants, Role::Data, Role::Stack];
-        if self.emulator.is_some()
+        if self.emulator.as_ref().is_some_and(|emulator| emulator.machine.is_some())
             && let Some(role) = roles.into_iter().find(|role| self.memory_for(*role).is_none())
         {
-            return Some(format!("there is an emulator, but no memory holds {role:?}").to_lowercase());
+            return Some(format!("a board is emulated, but no memory holds {role:?}").to_lowercase());
         }
         let to_apply = [
             ("a `timing_table`", self.timing_table.is_some()),

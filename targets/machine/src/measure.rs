@@ -80,9 +80,9 @@ pub struct Run {
 ///
 /// *Sizes* are read from the linked program. The harness around the model (start-up code, file transfer, the driver that
 /// holds arena and context) has its own sections and is counted in `harness_bytes` alone; what the model pulls from the C
-/// and maths libraries counts as the model's. On the host the sizes are those of the library's object files, without what
-/// they pull from the system's shared libraries.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// and maths libraries counts as the model's. Of a process, on the host or emulated, the sizes are those of the library's object
+/// files, without what they pull from the system's libraries.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Measurement {
     /// Instructions from the first of the run function to its return, exact, for the first sample.
     pub instructions: Option<u64>,

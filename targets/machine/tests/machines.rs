@@ -69,6 +69,12 @@ fn a_wrong_file_is_a_named_error() {
         (good.replace("word_bits ", "word_bitz "), "unknown field `word_bitz`"),
         (good.replace("\"4 MiB\"", "\"4 MB\""), "`4 MB` is no size"),
         (good.replace("\"stack\"", "\"data\""), "no memory holds stack"),
+        (good.replace("machine = \"mps2-an386\"", ""), "either a `machine`, the board, or a `processor`"),
+        (good.replace("machine = \"mps2", "processor = \"x\"\nmachine = \"mps2"), "either a `machine`"),
+        (
+            good.replace("timing_table =", "requires = [\"avx2\"]\ntiming_table ="),
+            "`requires` speaks of this",
+        ),
         (good.replace("0x2000_0000", "0x0010_0000"), "memories `flash` and `ram` overlap"),
         (good.replace("= 32\nfloat", "= 12\nfloat"), "`word_bits` is 12"),
         (without_disassembler(&good), "there is a `timing_table`, but no `disassembler`"),

@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::build::compiler_command;
 use crate::command::Tool;
-use crate::disassembly;
+use crate::{counted, disassembly, processor};
 use nablac_machine::{Compiler, Machine};
 use serde::Serialize;
 use std::path::Path;
@@ -12,7 +12,7 @@ use std::process::Command;
 /// A tool, and whether it is installed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ToolStatus {
-    /// The command, or the library's file.
+    /// The command, the library's file, or the processor.
     pub tool: String,
     /// What it is for.
     pub purpose: &'static str,
@@ -44,11 +44,14 @@ fn tools_of(machine: &Machine) -> Vec<ToolStatus> {
     if let Some(package) = &machine.compiler.library {
         tools.push(library_status(machine, &compiler, package));
     }
+    if !machine.requires.is_empty() {
+        tools.push(processor_status(machine));
+    }
     if let Some(tool) = &machine.disassembler {
         tools.push(status(machine, &tool.command, &tool.package, disassembly::PURPOSE));
     }
     if let Some(tool) = &machine.emulator {
-        tools.push(status(machine, &tool.command, &tool.package, "to emulate the target"));
+        tools.push(status(machine, &tool.command, &tool.package, counted::PURPOSE));
     }
     tools
 }
@@ -60,6 +63,17 @@ fn status(machine: &Machine, command: &str, package: &str, purpose: &'static str
         needed_by: vec![machine.name.clone()],
         found: Tool { command, package, purpose }.version().ok(),
         install: format!("apt-get install {package}"),
+    }
+}
+
+fn processor_status(machine: &Machine) -> ToolStatus {
+    let missing = processor::missing(machine);
+    ToolStatus {
+        tool: format!("processor of {}", machine.name),
+        purpose: "to run the C",
+        needed_by: vec![machine.name.clone()],
+        found: missing.is_empty().then(|| "this computer's".to_owned()),
+        install: format!("take a computer with {}", missing.join(", ")),
     }
 }
 

@@ -2,17 +2,11 @@
 //! in one start of the emulator.
 
 use crate::build::{Build, PROGRAM};
-use crate::command::{Ended, Tool, describe, read, write};
-use crate::counts::Counts;
-use crate::disassembly::{self, Instruction};
-use crate::exchange::Report;
+use crate::command::{Ended, describe, write};
+use crate::counted::{self, Counted, STACK_OVERFLOW_STATUS};
 use crate::image::Program;
-use crate::{
-    Artifact, Error, FunctionCost, Measure, Measurement, Options, Run, Sample, artifact, cycles, doctor,
-    exchange, instruction_set, plugin,
-};
+use crate::{Artifact, Error, Measure, Options, Run, Sample, exchange, plugin};
 use nablac_machine::{Emulator, Machine, Role};
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -26,8 +20,7 @@ const MEMORIES: &str = "nablac_memories.ld";
 /// More than any network that runs on a microcontroller takes: reaching the end of it is an error, not a figure.
 const STACK_BYTES: u64 = 64 << 10;
 
-/// How the program ends when it cannot go on; `nablac_harness.h` has the same.
-const STACK_OVERFLOW_STATUS: i32 = 126;
+/// How else the program ends when it cannot go on; `nablac_harness.h` has the same.
 const UNALIGNED_STATUS: i32 = 124;
 const UNALIGNED_PASSES_STATUS: i32 = 123;
 
@@ -38,6 +31,8 @@ pub struct Emulated<'a> {
     pub machine: &'a Machine,
     /// Its emulator.
     pub emulator: &'a Emulator,
+    /// The emulator's name of the board.
+    pub board: &'a str,
 }
 
 impl Measure for Emulated<'_> {
@@ -50,26 +45,13 @@ impl Measure for Emulated<'_> {
         work: &Path,
         options: &Options,
     ) -> Result<Run, Error> {
-        artifact::check(artifact, samples)?;
-        if options.sanitize {
-            let what = "run with sanitizers; the host can".to_owned();
-            return Err(Error::Unsupported { machine: self.machine.name.clone(), what });
-        }
-        doctor::require_library(self.machine, options.compiler.as_deref())?;
+        counted::check(self.machine, artifact, samples, options)?;
         let mut build = Build::new(self.machine, artifact, work, options)?;
-        let work = build.folder().to_owned();
         self.build(&mut build, artifact)?;
-        let program = Program::read(&read(&work.join(PROGRAM))?, PROGRAM)?;
-        let instructions = self.instructions(&work, options)?;
-        instruction_set::check(self.machine, &program, &instructions)?;
-        exchange::write_samples(&work, samples, 0, options.keep_state)?;
-        self.run(&work, &program, artifact, options)?;
-        let report = exchange::read_report(&work, artifact)?;
-        let counts = Counts::parse(&String::from_utf8_lossy(&read(&work.join(plugin::COUNTS))?))?;
-        let cycles = self.estimate(&instructions, &counts)?;
-        let measurement = measurement(artifact, &program, &report, &counts, cycles.as_ref());
-        let outputs = exchange::read_outputs(&work, artifact, samples.len())?;
-        Ok(Run { outputs, measurement })
+        let counted = Counted::new(&build, artifact)?;
+        exchange::write_samples(build.folder(), samples, 0, options.keep_state)?;
+        self.run(&build, &counted)?;
+        counted.result(samples.len(), counted.program.sizes)
     }
 }
 
@@ -115,28 +97,15 @@ impl Emulated<'_> {
         text
     }
 
-    fn run(
-        &self,
-        work: &Path,
-        program: &Program,
-        artifact: &Artifact,
-        options: &Options,
-    ) -> Result<(), Error> {
-        let tool = Tool {
-            command: &self.emulator.command,
-            package: &self.emulator.package,
-            purpose: "to emulate the target",
-        };
+    fn run(&self, build: &Build, counted: &Counted) -> Result<(), Error> {
+        let tool = counted::tool(self.emulator);
         let version = tool.version()?;
-        let entry = program.address(&format!("{}_run", artifact.name))?;
-        let exit = program.address("nablac_measured_return")?;
-        let mut arguments: Vec<String> =
-            ["-M", &self.emulator.machine, "-kernel", PROGRAM].map(str::to_owned).into();
+        let mut arguments: Vec<String> = ["-M", self.board, "-kernel", PROGRAM].map(str::to_owned).into();
         arguments.extend(["-display", "none", "-serial", "none", "-monitor", "none"].map(str::to_owned));
         arguments.extend(["-semihosting-config", "enable=on,target=native"].map(str::to_owned));
-        arguments.extend(plugin::install(&version, work, entry, exit)?);
-        let ended = tool.run(&arguments, work, "run.log", options.timeout)?;
-        self.verdict(ended, &version, program)
+        arguments.extend(counted.plugin(&version)?);
+        let ended = tool.run(&arguments, build.folder(), "run.log", build.options.timeout)?;
+        self.verdict(ended, &version, &counted.program)
     }
 
     /// What the way in which the program ended means.
@@ -163,23 +132,6 @@ impl Emulated<'_> {
             })),
         }
     }
-
-    /// The program's instructions, if there is anything to do with them.
-    fn instructions(&self, work: &Path, options: &Options) -> Result<Vec<Instruction>, Error> {
-        let wanted = self.machine.instruction_set.is_some() || self.machine.timing_table.is_some();
-        match &self.machine.disassembler {
-            Some(tool) if wanted => disassembly::disassemble(tool, work, PROGRAM, options.timeout),
-            _ => Ok(Vec::new()),
-        }
-    }
-
-    fn estimate(
-        &self,
-        instructions: &[Instruction],
-        counts: &Counts,
-    ) -> Result<Option<BTreeMap<u64, [u64; 3]>>, Error> {
-        Ok(self.machine.timings()?.map(|table| cycles::estimate(instructions, counts, &table)))
-    }
 }
 
 /// Whether the emulator gave up because a fault could not be taken, with the stack pointer below `limit`: where nothing is
@@ -192,58 +144,4 @@ fn is_below(output: &str, limit: u64) -> bool {
 fn word_after(output: &str, label: &str) -> Option<u64> {
     let digits = output.split(label).nth(1)?.split_whitespace().next()?;
     u64::from_str_radix(digits, 16).ok()
-}
-
-fn measurement(
-    artifact: &Artifact,
-    program: &Program,
-    report: &Report,
-    counts: &Counts,
-    cycles: Option<&BTreeMap<u64, [u64; 3]>>,
-) -> Measurement {
-    let sizes = program.sizes;
-    let arena_bytes = artifact.arena_bytes as u64;
-    let total = |choice: usize| cycles.map(|cycles| cycles.values().map(|c| c[choice]).sum::<u64>());
-    Measurement {
-        instructions: counts.calls.first().copied(),
-        instructions_range: counts.calls.iter().min().copied().zip(counts.calls.iter().max().copied()),
-        estimated_cycles: total(1),
-        estimated_cycles_range: total(0).zip(total(2)),
-        text_bytes: sizes.text,
-        rodata_bytes: sizes.rodata,
-        data_bytes: sizes.data,
-        bss_bytes: sizes.bss,
-        arena_bytes,
-        context_bytes: report.context_bytes,
-        stack_bytes: Some(report.stack_bytes),
-        flash_bytes: sizes.flash(),
-        ram_bytes: arena_bytes + report.context_bytes + sizes.data + sizes.bss + report.stack_bytes,
-        harness_bytes: sizes.harness,
-        seconds: None,
-        per_function: per_function(program, counts, cycles),
-    }
-}
-
-fn per_function(
-    program: &Program,
-    counts: &Counts,
-    cycles: Option<&BTreeMap<u64, [u64; 3]>>,
-) -> Vec<FunctionCost> {
-    let mut costs: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    for (address, count) in &counts.by_address {
-        let name = program.function_at(*address).map_or("(no symbol)", |function| &function.name);
-        let cost = costs.entry(name).or_default();
-        cost.0 += count.executed;
-        cost.1 += cycles.and_then(|cycles| cycles.get(address)).map_or(0, |typical| typical[1]);
-    }
-    let mut list: Vec<FunctionCost> = costs
-        .into_iter()
-        .map(|(name, (instructions, spent))| FunctionCost {
-            name: name.to_owned(),
-            instructions,
-            cycles: cycles.map(|_| spent),
-        })
-        .collect();
-    list.sort_by(|a, b| b.instructions.cmp(&a.instructions).then_with(|| a.name.cmp(&b.name)));
-    list
 }

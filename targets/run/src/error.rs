@@ -31,6 +31,14 @@ pub enum Error {
         /// What was asked of it.
         what: String,
     },
+    /// This computer's processor lacks what the machine has.
+    #[error("this computer's processor cannot run programs for `{machine}`: it lacks {}", missing.join(", "))]
+    Processor {
+        /// The machine.
+        machine: String,
+        /// What the processor lacks, as the operating system calls it.
+        missing: Vec<String>,
+    },
     /// The artifact's description does not fit what it describes.
     #[error("the artifact `{name}` is not as described: {reason}")]
     Artifact {

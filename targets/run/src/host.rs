@@ -2,11 +2,13 @@
 
 use crate::build::{Build, PROGRAM};
 use crate::command::{Tool, describe};
-use crate::{Artifact, Error, Measure, Measurement, Options, Run, Sample, artifact, exchange};
+use crate::{Artifact, Error, Measure, Measurement, Options, Run, Sample, artifact, exchange, processor};
 use nablac_machine::Machine;
 use std::path::Path;
 
-const FILES: &[(&str, &str)] = &[("nablac_harness_host.c", include_str!("../harness/nablac_harness_host.c"))];
+/// The harness in a process of an operating system.
+pub(crate) const FILE: (&str, &str) =
+    ("nablac_harness_host.c", include_str!("../harness/nablac_harness_host.c"));
 
 /// This computer, as the machine describes it.
 #[derive(Debug, Clone, Copy)]
@@ -26,9 +28,13 @@ impl Measure for Host<'_> {
         options: &Options,
     ) -> Result<Run, Error> {
         artifact::check(artifact, samples)?;
+        let missing = processor::missing(self.machine);
+        if !missing.is_empty() {
+            return Err(Error::Processor { machine: self.machine.name.clone(), missing });
+        }
         let mut build = Build::new(self.machine, artifact, work, options)?;
         let sizes = build.library(artifact)?;
-        build.harness(artifact, FILES, &[])?;
+        build.harness(artifact, &[FILE], &[])?;
         build.link(&[])?;
         exchange::write_samples(build.folder(), samples, options.repeats, options.keep_state)?;
         self.run(build.folder(), options)?;

@@ -1,4 +1,4 @@
-//! Builds a folder of generated C, runs it on this computer or on an emulated Cortex-M, and measures it: outputs, executed
+//! Builds a folder of generated C, runs it on this computer or on an emulated one, and measures it: outputs, executed
 //! instructions, estimated cycles, sizes, stack. It owns the test harness around the generated library (driver, start-up
 //! code, linker script) and the counting plugin. It does not know how the C came about, nor what its outputs should be.
 //!
@@ -7,6 +7,7 @@
 mod artifact;
 mod build;
 mod command;
+mod counted;
 mod counts;
 mod cycles;
 mod disassembly;
@@ -19,6 +20,8 @@ mod host;
 mod image;
 mod instruction_set;
 mod plugin;
+mod process;
+mod processor;
 
 pub use doctor::{ToolStatus, doctor};
 pub use emulator::Emulated;
@@ -27,6 +30,7 @@ pub use host::Host;
 pub use nablac_machine::measure::{
     Artifact, FunctionCost, Measure, Measurement, Optimize, Options, Run, Sample,
 };
+pub use process::Process;
 
 use nablac_machine::Machine;
 use std::path::Path;
@@ -39,8 +43,11 @@ pub fn execute(
     work: &Path,
     options: &Options,
 ) -> Result<Run, Error> {
-    match &machine.emulator {
-        Some(emulator) => Emulated { machine, emulator }.measure(artifact, samples, work, options),
-        None => Host { machine }.measure(artifact, samples, work, options),
+    let Some(emulator) = &machine.emulator else {
+        return Host { machine }.measure(artifact, samples, work, options);
+    };
+    match &emulator.machine {
+        Some(board) => Emulated { machine, emulator, board }.measure(artifact, samples, work, options),
+        None => Process { machine, emulator }.measure(artifact, samples, work, options),
     }
 }

@@ -24,6 +24,9 @@ pub(super) fn kernel<'a>(lowering: &mut Lowering<'a>, group: &Group<'a>) -> Kern
         .to_string();
     let name = lowering.name(if main.label.is_empty() { &label } else { &main.label }, main.out);
     let laws = group.statements().iter().map(|s| lowering.program.law_text(&lowering.counters, s)).collect();
+    let once = group.statements().iter().fold(0u64, |macs, s| macs.saturating_add(s.macs()));
+    let all = lowering.counters.iter().fold(once, |macs, c| macs.saturating_mul(c.extent as u64));
+    let macs = all.min(i64::MAX as u64); // the largest number of the text
     let variables: Vec<String> = lowering.counters.iter().map(|c| c.name.clone()).collect();
     let ranges = lowering.counters.iter().map(|c| (0, c.extent as i64 - 1)).collect();
     let loops = group.statements().into_iter().flat_map(|s| s.loops.iter().map(|l| l.name.clone()));
@@ -32,7 +35,7 @@ pub(super) fn kernel<'a>(lowering: &mut Lowering<'a>, group: &Group<'a>) -> Kern
         names,
         lowering,
         depth: variables.len(),
-        kernel: Kernel { name, laws, variables, registers: vec![], body: vec![] },
+        kernel: Kernel { name, laws, macs, variables, registers: vec![], body: vec![] },
         ranges,
     };
     let contraction = nest.lowering.contractions.get(&main.out).cloned();

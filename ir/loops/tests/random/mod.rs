@@ -119,6 +119,7 @@ impl Writer<'_> {
         self.kernel = Kernel {
             name: format!("k{position}"),
             laws: vec!["y = \"anything\" */ at all".into()],
+            macs: position as u64,
             variables: counters.iter().map(|_| "t".to_string()).collect(),
             registers: vec![Register {
                 name: "acc".into(),

@@ -79,8 +79,8 @@ static IN_CALL: AtomicBool = AtomicBool::new(false);
 static FIRST_CALL: AtomicBool = AtomicBool::new(true);
 static INSTRUCTIONS: AtomicU64 = AtomicU64::new(0);
 
-// The emulated boards have one processor, whose thread runs every callback. The atomics are for the language; a load and a
-// store do instead of a read-modify-write.
+// The emulated boards have one processor, and the emulated processes one thread, which runs every callback. The atomics are for
+// the language; a load and a store do instead of a read-modify-write.
 fn add(counter: &AtomicU64, amount: u64) {
     counter.store(counter.load(Relaxed) + amount, Relaxed);
 }

@@ -5,8 +5,17 @@ use nablac_run::{Artifact, Error, Options, Run, Sample, doctor, execute};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub const EMULATED: &[&str] =
+/// The machines that are emulated with their memories, where nothing but the program runs.
+pub const BOARDS: &[&str] =
     &["cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"];
+
+/// The machines that are emulated as processes.
+pub const PROCESSES: &[&str] = &["aarch64"];
+
+/// Every machine that is emulated and whose tools are installed.
+pub fn emulated() -> impl Iterator<Item = &'static str> {
+    BOARDS.iter().chain(PROCESSES).copied().filter(|machine| has_tools(machine))
+}
 
 /// Two dense layers and a softmax.
 pub fn tiny() -> Artifact {

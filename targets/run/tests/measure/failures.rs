@@ -1,6 +1,6 @@
 //! Whatever can go wrong between a folder of C and a figure is a named error.
 
-use crate::common::{has_tools, rounds, run_on, spin, spin_with};
+use crate::common::{BOARDS, PROCESSES, has_tools, rounds, run_on, spin, spin_with};
 use nablac_machine::Machine;
 use nablac_run::{Error, Options, execute};
 use std::time::Duration;
@@ -14,7 +14,7 @@ fn run_body(machine: &str, test: &str, body: &str, options: &Options) -> Error {
 
 #[test]
 fn a_status_other_than_ok_is_reported_with_its_sample() {
-    for machine in ["host", "cortex-m4"].into_iter().filter(|machine| has_tools(machine)) {
+    for machine in ["host", "cortex-m4", "aarch64"].into_iter().filter(|machine| has_tools(machine)) {
         let body = "RUN { return ctx->rounds == 5u ? SPIN_REFUSED : SPIN_OK; }";
         let message = run_body(machine, "status", body, &Options::default()).to_string();
         assert!(message.contains("spin_run returned 7") && message.contains("sample 0"), "{message}");
@@ -23,7 +23,7 @@ fn a_status_other_than_ok_is_reported_with_its_sample() {
 
 #[test]
 fn a_fault_prints_the_fault_registers() {
-    for machine in crate::common::EMULATED.iter().filter(|machine| has_tools(machine)) {
+    for machine in BOARDS.iter().filter(|machine| has_tools(machine)) {
         let body = "RUN { *(volatile uint32_t *)0xF0000000u = ctx->rounds; return SPIN_OK; }";
         let error = run_body(machine, "fault", body, &Options::default());
         let message = error.to_string();
@@ -32,9 +32,21 @@ fn a_fault_prints_the_fault_registers() {
 }
 
 #[test]
+fn a_process_that_a_signal_ends_is_an_error() {
+    for machine in PROCESSES.iter().filter(|machine| has_tools(machine)) {
+        let body = "RUN { *(volatile uint32_t *)(uintptr_t)ctx->rounds = 1u; return SPIN_OK; }";
+        let error = run_body(machine, "signal", body, &Options::default());
+        assert!(
+            matches!(error, Error::Program { .. }) && error.to_string().contains("signal: 11"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn a_hang_is_an_error() {
     let options = Options { timeout: Duration::from_secs(3), ..Options::default() };
-    for machine in ["host", "cortex-m4"].into_iter().filter(|machine| has_tools(machine)) {
+    for machine in ["host", "cortex-m4", "aarch64"].into_iter().filter(|machine| has_tools(machine)) {
         let body = "RUN { volatile uint32_t *at = &ctx->rounds; while (*at != 0u) { } return SPIN_OK; }";
         let error = run_body(machine, "hang", body, &options);
         assert!(matches!(error, Error::Timeout { seconds: 3, .. }), "{error}");
@@ -43,8 +55,10 @@ fn a_hang_is_an_error() {
 
 #[test]
 fn too_deep_a_stack_is_an_error() {
-    for machine in crate::common::EMULATED.iter().filter(|machine| has_tools(machine)) {
-        for bytes in [65u32 << 10, 100 << 10, 1 << 20] {
+    let boards = BOARDS.iter().map(|machine| (machine, [65u32 << 10, 100 << 10, 1 << 20]));
+    let processes = PROCESSES.iter().map(|machine| (machine, [1u32 << 20, 2 << 20, 7 << 20]));
+    for (machine, too_deep) in boards.chain(processes).filter(|(machine, _)| has_tools(machine)) {
+        for bytes in too_deep {
             let error = run_body(machine, &format!("deep-{bytes}"), &deep(bytes), &Options::default());
             assert!(matches!(error, Error::StackOverflow { .. }), "{machine}, {bytes}: {error}");
         }
@@ -68,7 +82,7 @@ fn deep(bytes: u32) -> String {
 
 #[test]
 fn a_warning_is_an_error_with_the_compilers_words() {
-    for machine in ["host", "cortex-m4"].into_iter().filter(|machine| has_tools(machine)) {
+    for machine in ["host", "cortex-m4", "aarch64"].into_iter().filter(|machine| has_tools(machine)) {
         let body = "RUN { int8_t narrow = (int8_t)0; narrow = narrow + ctx->rounds; return narrow ? SPIN_OK : SPIN_OK; }";
         let error = run_body(machine, "warning", body, &Options::default());
         assert!(matches!(error, Error::Build { .. }) && error.to_string().contains("onversion"), "{error}");
@@ -125,6 +139,21 @@ fn descriptions_that_do_not_fit_are_refused() {
 #[test]
 fn sanitizers_are_the_hosts() {
     let options = Options { sanitize: true, ..Options::default() };
-    let error = run_on("cortex-m4", &spin(), &rounds(&[1]), "sanitize", &options).unwrap_err();
-    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+    for machine in ["cortex-m4", "aarch64"] {
+        let error = run_on(machine, &spin(), &rounds(&[1]), "sanitize", &options).unwrap_err();
+        assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")] // which tells
+fn a_processor_that_lacks_what_the_machine_requires_is_told() {
+    let mut machine = Machine::load("host").unwrap();
+    machine.requires = vec!["time-travel".to_owned()];
+    let work = crate::common::work("processor");
+    let error = execute(&machine, &spin(), &rounds(&[1]), &work, &Options::default()).unwrap_err();
+    assert!(
+        matches!(error, Error::Processor { .. }) && error.to_string().contains("lacks time-travel"),
+        "{error}"
+    );
 }

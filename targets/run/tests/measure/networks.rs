@@ -1,6 +1,6 @@
 //! A small network gives the same numbers everywhere, and its figures are those of the model alone.
 
-use crate::common::{EMULATED, has_tools, run_on, tiny, work};
+use crate::common::{emulated, has_tools, run_on, tiny, work};
 use nablac_run::{Optimize, Options, Run, Sample};
 use std::process::Command;
 
@@ -48,8 +48,9 @@ fn assert_right(run: &Run, machine: &str) {
 }
 
 #[test]
-fn emulated_microcontrollers_compute_what_the_host_computes() {
-    for machine in ["host"].iter().chain(EMULATED).filter(|machine| has_tools(machine)) {
+fn emulated_machines_compute_what_the_host_computes() {
+    let hosts = ["host", "x86-64-v3", "x86-64-v4"].into_iter().filter(|machine| has_tools(machine));
+    for machine in hosts.chain(emulated()) {
         let run = run_on(machine, &tiny(), &samples(10), "network", &Options::default()).unwrap();
         assert_eq!(run.outputs.len(), 10);
         assert_right(&run, machine);

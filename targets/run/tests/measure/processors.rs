@@ -72,7 +72,7 @@ fn a_library_for_another_processor_is_found() {
 
 #[test]
 fn the_harness_pulls_nothing_from_a_library() {
-    for machine in crate::common::EMULATED.iter().filter(|machine| has_tools(machine)) {
+    for machine in crate::common::BOARDS.iter().filter(|machine| has_tools(machine)) {
         run_on(machine, &spin(), &rounds(&[1]), "alone", &Options::default()).unwrap();
         let map = std::fs::read_to_string(work(&format!("alone-{machine}")).join("program.map")).unwrap();
         assert!(!map.contains("Archive member included"), "{machine}: {map}");
@@ -94,4 +94,20 @@ fn low_overhead_loops_and_vectors_are_counted() {
     assert_eq!(run.outputs, rounds(&[12_000, 12]), "four lanes of 3 a round");
     let (fewest, most) = run.measurement.instructions_range.unwrap();
     assert_eq!(most - fewest, 2 * 999, "two instructions a round");
+}
+
+#[test]
+fn an_instruction_of_an_extension_fails_where_the_processor_has_none() {
+    if !has_tools("aarch64") {
+        return;
+    }
+    let sdot = "if (ctx->rounds == 5u) { __asm__ volatile(\".inst 0x4e829420\" : : : \"v0\"); }"; // of Armv8.2: v0, v1, v2
+    let artifact = with_body("extension", sdot);
+    let run = |rounds_| run_on("aarch64", &artifact, &rounds(&[rounds_]), "extension", &Options::default());
+    run(4).unwrap();
+    let error = run(5).unwrap_err();
+    assert!(matches!(error, Error::Program { .. }) && error.to_string().contains("signal: 4"), "{error}");
+    let mut newer = Machine::load("aarch64").unwrap();
+    newer.emulator.as_mut().unwrap().processor = Some("max".to_owned());
+    execute(&newer, &artifact, &rounds(&[5]), &work("extension-max"), &Options::default()).unwrap();
 }

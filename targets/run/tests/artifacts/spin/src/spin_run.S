@@ -1,3 +1,20 @@
+#if defined(__aarch64__)
+    .section .text.spin_run, "ax", %progbits
+    .global spin_run
+    .type spin_run, %function
+spin_run:
+    str     x19, [sp, #-16]!
+    ldr     w19, [x0]
+    str     w19, [x0, #4]
+round:
+    subs    w19, w19, #1
+    b.ne    round
+    mov     w0, #0
+    ldr     x19, [sp], #16
+    ret
+    .size spin_run, . - spin_run
+    .section .note.GNU-stack, "", %progbits
+#else
     .syntax unified
     .thumb
     .section .text.spin_run, "ax", %progbits
@@ -14,3 +31,4 @@ round:
     movs    r0, #0
     pop     {r4, pc}
     .size spin_run, . - spin_run
+#endif
