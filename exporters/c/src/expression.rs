@@ -6,12 +6,16 @@
 use nablac_index::{Binary, DType, Expr, Unary, Value, largest, smallest};
 
 use crate::error::Error;
+use crate::instruction;
 use crate::literal::{c_type, is_narrow, number};
 use crate::writer::{Level, Text, Writer};
 
 impl Writer<'_> {
     /// An expression as C text.
     pub fn expression(&mut self, expression: &Expr) -> Result<Text, Error> {
+        if let Some((function, operands)) = self.function(expression)? {
+            return self.call(&function, &operands.iter().collect::<Vec<_>>());
+        }
         match expression {
             Expr::Literal(dtype, value) => {
                 let text = number(*dtype, *value, &mut self.helpers.math);
@@ -58,6 +62,17 @@ impl Writer<'_> {
             true => Text::new(format!("({}){}", c_type(dtype), text.at(Level::Prefix)), Level::Prefix),
             false => text,
         })
+    }
+
+    /// The hardware instruction that means the same as an expression, with its operands.
+    fn function(&mut self, expression: &Expr) -> Result<Option<(String, Vec<Expr>)>, Error> {
+        let Some(library) = &self.program.library else { return Ok(None) };
+        let bind =
+            |function: &'_ nablac_loops::Function| function.bind(expression, &|e| self.scope.type_of(e));
+        let found = library.functions.iter().find_map(|function| Some((function, bind(function)?)));
+        found
+            .map(|(known, operands)| instruction::function(library, known, operands, self.helpers))
+            .transpose()
     }
 
     fn call(&mut self, function: &str, operands: &[&Expr]) -> Result<Text, Error> {

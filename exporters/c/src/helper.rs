@@ -20,10 +20,23 @@ pub struct Helpers {
     pub string: bool,
 }
 
+/// The rank of functions that stand for hardware instructions: behind those of the arithmetic.
+const HARDWARE: u8 = 3;
+
 impl Helpers {
     /// The definitions, in an order in which each is defined before it is used.
     pub fn definitions(&self) -> impl Iterator<Item = &str> {
         self.functions.values().map(String::as_str)
+    }
+
+    /// Whether a hardware instruction's function is defined.
+    pub fn has(&self, name: &str) -> bool {
+        self.functions.contains_key(&(HARDWARE, name.into()))
+    }
+
+    /// Defines a hardware instruction's function.
+    pub fn insert(&mut self, name: &str, text: String) {
+        self.functions.insert((HARDWARE, name.into()), text);
     }
 
     fn define(&mut self, rank: u8, name: String, result: &str, parameters: &str, lines: &[String]) -> String {

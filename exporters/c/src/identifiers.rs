@@ -38,6 +38,7 @@ impl Identifiers {
         (0..program.inputs().len()).for_each(|k| _ = file.claim(&format!("{prefix}_input{k}")));
         (0..program.outputs().len()).for_each(|k| _ = file.claim(&format!("{prefix}_output{k}")));
         let library = program.library.iter();
+        library.clone().flat_map(|l| &l.functions).for_each(|f| _ = file.claim(&f.name));
         library.clone().flat_map(|l| &l.instructions).for_each(|i| _ = file.claim(&i.name));
         library.flat_map(|l| &l.vectors).for_each(|v| _ = file.claim(&instruction::vector_type(v)));
         let paths = Paths::new(program);

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use nablac_index::TensorId;
+use nablac_index::{Expr, TensorId};
 use nablac_loops::{
-    Bounds, Buffer, Instruction, Kernel, Library, Parameter, Program, Role, Statement, Vector,
+    Argument, Bounds, Buffer, Function, Instruction, Kernel, Library, Parameter, Program, Role, Statement,
+    Vector,
 };
 
 use crate::error::Error;
@@ -20,6 +21,74 @@ use crate::writer::{Used, Writer};
 /// The C type of a register with several elements.
 pub fn vector_type(vector: &Vector) -> String {
     format!("{}x{}", vector.dtype, vector.lanes)
+}
+
+/// Defines a function of the library for these operands; gives its C name and the operands that it is passed. What is constant
+/// becomes part of the name.
+pub fn function(
+    library: &Library,
+    function: &Function,
+    operands: Vec<Expr>,
+    helpers: &mut Helpers,
+) -> Result<(String, Vec<Expr>), Error> {
+    let mut name = function.name.clone();
+    let mut code = function.code.clone();
+    for (parameter, operand) in function.parameters.iter().zip(&operands).filter(|(p, _)| p.constant) {
+        if let Expr::Literal(_, value) = operand {
+            let digits = value.as_i64().to_string();
+            name += &format!("_{}", digits.replace('-', "minus_"));
+            code = code.replace(&format!("{{{}}}", parameter.name), &digits);
+        }
+    }
+    if !helpers.has(&name) {
+        let value = function.value.rewrite(&mut |node| match node {
+            Expr::Read(access) if function.parameters[access.tensor.0 as usize].constant => {
+                operands[access.tensor.0 as usize].clone()
+            }
+            other => other,
+        });
+        let parameters = function.parameters.iter().filter(|p| !p.constant);
+        let parameters: Vec<String> = parameters.map(|p| format!("{} {}", c_type(p.dtype), p.name)).collect();
+        let result = c_type(function.scope().type_of(&value));
+        let meaning = meaning_of(function, &value, helpers)?;
+        let (condition, parameters) = (&library.condition, parameters.join(", "));
+        helpers.insert(
+            &name,
+            format!(
+                "static inline {result} {name}({parameters})\n{{\n#if {condition}\n    {result} result;\n    {code}\n    \
+                 return result;\n#else\n    return {meaning};\n#endif\n}}\n"
+            ),
+        );
+    }
+    let passed = function.parameters.iter().zip(operands).filter(|(p, _)| !p.constant);
+    Ok((name, passed.map(|(_, operand)| operand).collect()))
+}
+
+/// What a function computes, as C.
+fn meaning_of(function: &Function, value: &Expr, helpers: &mut Helpers) -> Result<String, Error> {
+    let buffer = |p: &Argument| Buffer {
+        name: p.name.clone(),
+        dtype: p.dtype,
+        shape: vec![],
+        role: Role::Local,
+        offset: Some(0),
+    };
+    let program = Program { buffers: function.parameters.iter().map(buffer).collect(), ..Program::default() };
+    let names: Vec<String> = function.parameters.iter().map(|p| p.name.clone()).collect();
+    let mut writer = Writer {
+        program: &program,
+        kernel: &function.name,
+        scope: &function.scope(),
+        buffers: &names,
+        by_value: true,
+        elements: &[],
+        variables: vec![],
+        bounds: Bounds::new(0, &[]),
+        anchors: vec![],
+        helpers,
+        used: Used::default(),
+    };
+    Ok(writer.typed(value)?.text)
 }
 
 /// The library's instructions that the program uses, and the types of their registers.
@@ -54,7 +123,7 @@ pub fn definitions(program: &Program, helpers: &mut Helpers) -> Result<String, E
     for instruction in &used {
         let code: String =
             instruction.code.lines().map(|line| format!("    {}\n", line.trim_end())).collect();
-        text += &function(instruction, &code);
+        text += &definition(instruction, &code);
     }
     text += "#else\n";
     for vector in &vectors {
@@ -66,7 +135,7 @@ pub fn definitions(program: &Program, helpers: &mut Helpers) -> Result<String, E
         );
     }
     for instruction in &used {
-        text += &function(instruction, &meaning(library, instruction, helpers)?);
+        text += &definition(instruction, &meaning(library, instruction, helpers)?);
     }
     Ok(text + "#endif\n\n")
 }
@@ -99,7 +168,7 @@ pub fn type_of(parameter: &Parameter) -> String {
     }
 }
 
-fn function(instruction: &Instruction, body: &str) -> String {
+fn definition(instruction: &Instruction, body: &str) -> String {
     let written = instruction.written();
     let declaration = |p: usize| {
         let parameter = &instruction.parameters[p];

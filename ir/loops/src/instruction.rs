@@ -3,7 +3,7 @@
 //! Owns what an instruction is and the proof that statements mean the same as one. The compiler knows no instruction by name: a
 //! schedule asks for a meaning, `Library::find` gives the instruction that has it, and engines that lack it run the meaning.
 
-use nablac_index::{Access, DType, Expr, Index, LoopId, TensorId};
+use nablac_index::{Access, DType, Element, Expr, Index, LoopId, Scope, TensorId};
 
 use crate::flatten::flatten;
 use crate::program::{For, Kernel, Program, Statement};
@@ -17,8 +17,10 @@ pub struct Library {
     pub header: String,
     /// The registers that hold several elements.
     pub vectors: Vec<Vector>,
-    /// The instructions.
+    /// The instructions that registers of several elements, or memory, take part in.
     pub instructions: Vec<Instruction>,
+    /// Those that compute one value.
+    pub functions: Vec<Function>,
 }
 
 /// A register that holds several elements.
@@ -45,6 +47,76 @@ pub struct Instruction {
     pub body: Vec<Statement>,
     /// The body of a C function with these parameters.
     pub code: String,
+}
+
+/// `function name(parameters) "code" = value`: an instruction that stands for a part of an expression.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Function {
+    /// Unique within the library; a C identifier.
+    pub name: String,
+    /// What it works on; the value's reads name them by position.
+    pub parameters: Vec<Argument>,
+    /// What it gives.
+    pub value: Expr,
+    /// The body of a C function with these parameters that sets `result`; `{name}` stands for a constant one.
+    pub code: String,
+}
+
+/// What a function works on.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Argument {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub dtype: DType,
+    /// Whether it is part of the instruction: known, and not zero.
+    pub constant: bool,
+}
+
+impl Function {
+    /// What stands for each parameter if an expression means the same. `type_of` gives the types of its parts.
+    pub fn bind(&self, expression: &Expr, type_of: &dyn Fn(&Expr) -> DType) -> Option<Vec<Expr>> {
+        let mut operands = vec![None; self.parameters.len()];
+        self.unify(&self.value, expression, type_of, &mut operands)?;
+        operands.into_iter().collect()
+    }
+
+    fn unify(
+        &self,
+        meaning: &Expr,
+        actual: &Expr,
+        type_of: &dyn Fn(&Expr) -> DType,
+        operands: &mut [Option<Expr>],
+    ) -> Option<()> {
+        let mut both = |a: &Expr, b: &Expr| self.unify(a, b, type_of, operands);
+        match (meaning, actual) {
+            (Expr::Read(formal), _) => {
+                let parameter = &self.parameters[formal.tensor.0 as usize];
+                let known = matches!(actual, Expr::Literal(_, value) if value.as_i64() != 0);
+                let fits = known || !parameter.constant;
+                (type_of(actual) == parameter.dtype && fits).then_some(())?;
+                let operand = operands[formal.tensor.0 as usize].get_or_insert_with(|| actual.clone());
+                (operand == actual).then_some(())
+            }
+            (Expr::Literal(..), _) => (meaning == actual).then_some(()),
+            (Expr::Unary(operation, a), Expr::Unary(own, b)) if operation == own => both(a, b),
+            (Expr::Cast(to, a), Expr::Cast(own, b)) if to == own => both(a, b),
+            (Expr::Binary(operation, a, b), Expr::Binary(own, c, d)) if operation == own => {
+                both(a, c)?;
+                both(b, d)
+            }
+            _ => None,
+        }
+    }
+
+    /// What the value's expressions name.
+    pub fn scope(&self) -> Scope<'_> {
+        let element = |p| {
+            let Argument { name, dtype, .. }: &Argument = p;
+            Element { name, dtype: *dtype, shape: &[] }
+        };
+        Scope { tensors: self.parameters.iter().map(element).collect(), loops: vec![] }
+    }
 }
 
 /// What an instruction works on.

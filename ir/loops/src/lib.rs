@@ -23,7 +23,7 @@ pub use bounds::Bounds;
 pub use error::Error;
 pub use expand::expand;
 pub use flatten::flatten;
-pub use instruction::{Instruction, Library, Operand, Parameter, Vector};
+pub use instruction::{Argument, Function, Instruction, Library, Operand, Parameter, Vector};
 pub use interpret::{Session, operation_of, run};
 pub use lower::{Capacity, lower};
 pub use number::number_variables;

@@ -4,8 +4,9 @@
 //!
 //! ```text
 //! program  = "loops" name [ "in" size "bytes" ] "{" [ library ] { buffer } { step } "}"
-//! library  = "library" text [ "in" text ] "{" { vector } { instruction } "}"
+//! library  = "library" text [ "in" text ] "{" { vector } { instruction } { function } "}"
 //! vector   = "vector" type text
+//! function = "function" name "(" { [ "constant" ] name ":" type } ")" text "=" expression
 //! instruction = "instruction" name "(" { [ "memory" ] name ":" type } ")" text "{" { line } "}"
 //! buffer   = ("input" | "output" | "local") name ":" type [ "in" "arena" "at" size ]
 //!          | "const" name ":" type "=" array
@@ -27,11 +28,11 @@ use std::collections::BTreeMap;
 
 use nablac_index::lexer::{Lexer, Token};
 use nablac_index::{
-    Array, DType, Element, Index, LoopId, Scope, State, TensorId, parse_array, parse_reduce, parse_type,
+    Array, DType, Element, Expr, Index, LoopId, Scope, State, TensorId, parse_array, parse_reduce, parse_type,
 };
 
 use crate::error::Error;
-use crate::instruction::{Instruction, Library, Parameter, Vector};
+use crate::instruction::{Argument, Function, Instruction, Library, Parameter, Vector};
 use crate::program::{Buffer, For, Kernel, Kind, Program, Register, Role, Statement, Step};
 
 /// Reads a program whose constants all stand in the text.
@@ -93,10 +94,31 @@ pub fn parse_library(lexer: &mut Lexer) -> Result<Library, Error> {
         };
         library.vectors.push(Vector { dtype, lanes, c_type: lexer.expect_name("a C type in quotes")? });
     }
-    while !lexer.take_sign("}") {
+    while lexer.at_word("instruction") {
         library.instructions.push(parse_instruction(lexer)?);
     }
+    while !lexer.take_sign("}") {
+        library.functions.push(parse_function(lexer)?);
+    }
     Ok(library)
+}
+
+fn parse_function(lexer: &mut Lexer) -> Result<Function, Error> {
+    lexer.expect_word("function")?;
+    let name = lexer.expect_name("the function's name")?;
+    let parameters = lexer.list("(", ")", |lexer| {
+        let constant = lexer.take_word("constant");
+        let name = lexer.expect_name("the parameter's name")?;
+        lexer.expect_sign(":")?;
+        let word = lexer.expect_name("an element type")?;
+        let dtype = DType::from_name(&word).ok_or_else(|| lexer.expected("an element type before it"))?;
+        Ok(Argument { name, dtype, constant })
+    })?;
+    let code = lexer.expect_name("C code in quotes")?;
+    lexer.expect_sign("=")?;
+    let mut function = Function { name, parameters, value: Expr::integer(DType::I32, 0), code };
+    function.value = function.scope().parse_expression(lexer)?;
+    Ok(function)
 }
 
 fn parse_instruction(lexer: &mut Lexer) -> Result<Instruction, Error> {

@@ -8,7 +8,7 @@ use std::fmt;
 use nablac_index::lexer::name_text;
 use nablac_index::{Array, Element, Index, KEYWORDS, Scope, State, TensorId, array_text, is_inline};
 
-use crate::instruction::{Instruction, Library, Parameter, Vector};
+use crate::instruction::{Argument, Instruction, Library, Parameter, Vector};
 use crate::program::{Buffer, For, Kernel, Kind, Program, Role, Statement, Step};
 
 impl Program {
@@ -162,6 +162,16 @@ impl fmt::Display for Library {
             writeln!(f, "  instruction {name}({}) {code} {{", parameters.join(", "))?;
             print_lines(f, &instruction.scope(), &instruction.body, "    ")?;
             writeln!(f, "  }}")?;
+        }
+        for function in &self.functions {
+            let parameter = |p: &Argument| {
+                let constant = if p.constant { "constant " } else { "" };
+                format!("{constant}{}: {}", name_text(&p.name, KEYWORDS), p.dtype)
+            };
+            let parameters: Vec<String> = function.parameters.iter().map(parameter).collect();
+            let (name, code) = (name_text(&function.name, KEYWORDS), quoted_text(&function.code));
+            let value = function.scope().expression_text(&function.value);
+            writeln!(f, "  function {name}({}) {code} = {value}", parameters.join(", "))?;
         }
         write!(f, "}}")
     }
