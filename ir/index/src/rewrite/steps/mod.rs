@@ -197,9 +197,10 @@ impl<'a> Ending<'a> {
 
     /// Lines that are the steps once they are clamped: to the ends of the type, which is an instruction of its own, or to those of the steps.
     fn lines(&self, steps: &[Staircase], may_start: bool) -> Option<(Lines, Range)> {
-        let dtype = self.dtype();
+        let of_type = (smallest(self.dtype()), largest(self.dtype()));
         let own = steps.iter().map(|s| (s.first, s.last())).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
-        [(smallest(dtype), largest(dtype)), own].into_iter().find_map(|clamp| {
+        let narrower = Some(own).filter(|own| *own != of_type);
+        [Some(of_type), narrower].into_iter().flatten().find_map(|clamp| {
             let demands: Vec<Demands> = steps.iter().map(|steps| Demands::new(steps, clamp)).collect();
             Some((line::fit(&demands, may_start)?, clamp))
         })

@@ -53,9 +53,9 @@ pub(super) fn replaced(program: &Program, statement: &Statement, node: &Expr) ->
     if !function.loops.is_empty() {
         return None;
     }
+    let slopes = function.slopes(&vec![0; statement.loops.len()])?;
     let range = |n: usize| types.get(n).map_or((0, 0), |&t| (smallest(t), largest(t)));
     let table = Table::of(&function, [range(0), range(1)], statement.loops.len())?;
-    let slopes = function.slopes(&vec![0; statement.loops.len()])?;
     let dtype = program.type_of(node);
     let plane = table.plane(slopes, (smallest(dtype), largest(dtype)))?;
     Some(plane.over(&operands, dtype))
@@ -106,7 +106,9 @@ impl Table {
                 factors(slopes[0], shift).flat_map(move |a| factors(slopes[1], shift).map(move |b| [a, b]));
             pairs.map(move |factors| (factors, shift))
         });
-        tries.flat_map(|try_| [of_type, own].map(|clamp| (try_, clamp))).find_map(
+        let narrower = Some(own).filter(|own| *own != of_type);
+        let clamps = || [Some(of_type), narrower].into_iter().flatten();
+        tries.flat_map(|attempt| clamps().map(move |clamp| (attempt, clamp))).find_map(
             |((factors, shift), clamp)| {
                 let offset = self.offset(factors, shift, clamp)?;
                 Some(Plane { factors, offset, shift, clamp }).filter(|plane| self.fits(plane))
