@@ -44,8 +44,10 @@ const void *bench_output(int position) {
 def load(case: Case, target: str) -> Contender:
     """The network in the format that suits the precision."""
     file = case.files[FORMATS[case.precision]]
-    compiler = _compiler(target)
-    folder = made_once("nablac", [NABLAC, file.path, target, *compiler], lambda draft: _build(file.path, target, draft))
+    machine = _machine(target)
+    compiler = _compiler(machine)
+    ingredients = [NABLAC, file.path, json.dumps(machine), GLUE, *compiler]
+    folder = made_once("nablac", ingredients, lambda draft: _build(file.path, target, compiler, draft))
     _try(folder)
     library = Library(folder)
 
@@ -64,22 +66,26 @@ def version() -> str:
     return f"{stated} ({commit.stdout.strip()})" if commit.returncode == 0 else stated
 
 
-def _compiler(target: str) -> list[str]:
-    """The C compiler with the flags of the target."""
-    described = json.loads(call([NABLAC, "targets", target, "--json", "--quiet"], "to describe the target"))
-    stated = described["targets"][0]["compiler"]
-    return [os.environ.get(stated.get("environment", "")) or stated["command"], *stated["flags"]]
+def _machine(target: str) -> dict:
+    """The target, as nablac describes it."""
+    return json.loads(call([NABLAC, "targets", target, "--json", "--quiet"], "to describe the target"))["targets"][0]
 
 
-def _build(model: Path, target: str, folder: Path) -> None:
+def _compiler(machine: dict) -> list[str]:
+    """Its C compiler with all flags."""
+    stated = machine["compiler"]
+    return [os.environ.get(stated.get("environment", "")) or stated["command"], *stated["flags"], *FLAGS]
+
+
+def _build(model: Path, target: str, compiler: list[str], folder: Path) -> None:
     code = folder / "code"
     compile = [NABLAC, "compile", model, "--target", target, "--out", code, "--vectors", "0", "--quiet"]
     call(compile, "to compile the network")
     glue = folder / "glue.c"
     glue.write_text(_glue(_metadata(folder)))
     includes = [f"-I{code / place}" for place in ("include", "port", "src")]
-    sources = [*sorted((code / "src").glob("*.c")), glue]
-    command = [*_compiler(target), *FLAGS, *includes, *sources, "-lm", "-o", folder / LIBRARY]
+    sources = [*sorted(code.glob("src/*.c")), *sorted(code.glob("port/*.c")), glue]
+    command = [*compiler, *includes, *sources, "-lm", "-o", folder / LIBRARY]
     call(command, "to build the generated C")
 
 
