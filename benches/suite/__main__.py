@@ -23,8 +23,8 @@ def main() -> None:
     print(text)
     if arguments.json:
         arguments.json.write_text(json.dumps(data, indent=1) + "\n")
-    if any(x86.NABLAC in case["missing"] for case in data.get("cases", [])):
-        sys.exit("error: nablac is missing in some of the cases; the report says why")
+    if any(case["ratio"] is None for case in data.get("cases", [])):
+        sys.exit("error: nablac or every peer is missing in some of the cases; the report says why")
 
 
 def _arguments() -> argparse.Namespace:
@@ -104,7 +104,7 @@ def _x86(arguments: argparse.Namespace, models: Path) -> tuple[str, dict]:
     present = [peer for peer in arguments.peers if peer not in absent]
     results = [x86.run(case, present, arguments.target, arguments.rounds) for case in cases.cases(networks, models)]
     for result in results:
-        result.missing.update({peers.PEERS[peer]: str(reason) for peer, reason in absent.items()})
+        result.missing.update({peers.PEERS[peer].title: str(reason) for peer, reason in absent.items()})
     return report.markdown(setting, results), report.as_json(setting, results)
 
 

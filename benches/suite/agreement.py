@@ -1,5 +1,6 @@
 """Whether contenders compute the same."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,13 +38,16 @@ class Difference:
 def difference(found: list[Sample], expected: list[Sample]) -> Difference:
     """Between the outputs of all samples."""
     pairs = [pair for ours, theirs in zip(found, expected, strict=True) for pair in zip(ours, theirs, strict=True)]
-    for one, other in pairs:
-        if one.shape != other.shape or one.dtype != other.dtype:
-            raise ValueError(f"an output is {one.dtype}{list(one.shape)} instead of {other.dtype}{list(other.shape)}")
     expectation = np.concatenate([other.ravel().astype(np.float64) for _, other in pairs])
+    is_float = pairs[0][1].dtype.kind == "f"
+    scale = max(1.0, float(np.abs(expectation).max()))
+    tolerance, unit = (FLOAT_TOLERANCE * scale, "") if is_float else (INTEGER_TOLERANCE, " steps")
+    if any(one.shape != other.shape or one.dtype != other.dtype for one, other in pairs):
+        return Difference(math.inf, tolerance, 0, ": they are of another type or shape")
     result = np.concatenate([one.ravel().astype(np.float64) for one, _ in pairs])
-    largest = float(np.max(np.abs(result - expectation)))
-    spread = float(np.ptp(expectation))
-    if pairs[0][1].dtype.kind == "f":
-        return Difference(largest, FLOAT_TOLERANCE * max(1.0, float(np.abs(expectation).max())), spread, "")
-    return Difference(largest, INTEGER_TOLERANCE, spread, " steps")
+    return Difference(float(np.max(np.abs(result - expectation))), tolerance, float(np.ptp(expectation)), unit)
+
+
+def most_common(candidates: list[list[Sample]]) -> list[Sample] | None:
+    """The outputs that most candidates agree with, the first of those if there are several."""
+    return max(candidates, key=lambda one: sum(difference(other, one).agrees for other in candidates), default=None)

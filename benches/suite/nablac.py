@@ -4,14 +4,13 @@ import ctypes
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 
 from .cases import Case
 from .contender import Contender, Sample, Unavailable, call
-from .places import BENCHES, NABLAC, ROOT, made_once
+from .places import NABLAC, ROOT, made_once
 
 # The float networks are ONNX's (one of the .tflite files has integer weights), the integer ones TFLite's, which it
 # equals bit for bit.
@@ -48,7 +47,6 @@ def load(case: Case, target: str) -> Contender:
     compiler = _compiler(machine)
     ingredients = [NABLAC, file.path, json.dumps(machine), GLUE, *compiler]
     folder = made_once("nablac", ingredients, lambda draft: _build(file.path, target, compiler, draft))
-    _try(folder)
     library = Library(folder)
 
     def write(sample: Sample) -> None:
@@ -100,16 +98,6 @@ def _glue(metadata: dict) -> str:
     reads = ", ".join(f"{name}_output{index}(&ctx)" for index in range(len(outputs)))
     filled = GLUE.replace("@NAME@", name).replace("@INPUTS@", str(len(inputs)))
     return filled.replace("@COPIES@", "\n".join(copies)).replace("@OUTPUTS@", reads)
-
-
-def _try(folder: Path) -> None:
-    """Runs the library once in a process of its own: one that this processor cannot run would end the suite."""
-    arguments = [sys.executable, "-c", f"from suite.nablac import Library; Library({str(folder)!r}).run()"]
-    ended = subprocess.run(arguments, cwd=BENCHES, capture_output=True, text=True)
-    if ended.returncode < 0:
-        raise Unavailable(f"signal {-ended.returncode} ended its code: has this processor all that the target has?")
-    if ended.returncode > 0:
-        raise Unavailable(f"the generated code fails: {ended.stderr.strip()[-300:]}")
 
 
 class Library:

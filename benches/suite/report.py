@@ -72,7 +72,7 @@ def _rate(peak: Peak, result: Result, entry: Entry) -> tuple[str, str]:
 
 
 def _times(results: list[Result]) -> list[list[str]]:
-    names = [NABLAC, *peers.PEERS.values()]
+    names = [NABLAC, *peers.TITLES]
     return [["µs", *names], *([r.case.label, *(_microseconds(r.of(name)) for name in names)] for r in results)]
 
 
@@ -88,7 +88,7 @@ def _remarks(results: list[Result]) -> str:
     files, differing, missing = defaultdict(list), [], defaultdict(list)
     for result in results:
         label = result.case.label
-        for name in [NABLAC, *peers.PEERS.values()]:
+        for name in [NABLAC, *peers.TITLES]:
             if entry := result.of(name):
                 files[f"{name}: {entry.file}"].append(label)
         for entry in result.entries:

@@ -2,9 +2,10 @@
 
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 
-from . import nablac, peers, spread, timing
-from .agreement import Difference, difference
+from . import nablac, peers, spread, timing, trial
+from .agreement import Difference, difference, most_common
 from .cases import Case, ModelFile
 from .contender import Contender, Sample, Unavailable
 
@@ -65,39 +66,33 @@ def run(case: Case, chosen: list[str], target: str, rounds: int) -> Result:
 def _loaded(result: Result, chosen: list[str], target: str) -> list[tuple[Contender, ModelFile]]:
     """Whoever takes the case, with the file that it was given."""
     case, loaded = result.case, []
-    try:
-        file = case.files[nablac.FORMATS[case.precision]]
-        loaded.append((nablac.load(case, target), file))
-    except Unavailable as reason:
-        result.missing[NABLAC] = str(reason)
+    candidates = [(NABLAC, nablac.FORMATS[case.precision], partial(nablac.load, case, target))]
     for peer in chosen:
-        for format, made in peers.contenders(peer, case):
-            if isinstance(made, Unavailable):
-                result.missing[f"{peers.PEERS[peer]}, {format}"] = str(made)
-            else:
-                loaded.append((made, case.files[format]))
+        known = peers.PEERS[peer]
+        candidates += [(known.title, format, partial(peers.load, peer, case, format)) for format in known.formats]
+    for title, format, load in candidates:
+        file = case.files[format]
+        try:
+            trial.check(load, file.inputs[0])
+            loaded.append((load(), file))
+        except Unavailable as reason:
+            result.missing[f"{title}, {file.label}"] = str(reason)
     return loaded
 
 
 def _keep_agreeing(result: Result, loaded: list[tuple[Contender, ModelFile]]) -> list[Contender]:
-    """Makes entries of those whose outputs are not nonsense, and gives them.
-
-    They are held to the recorded outputs, or else to those of the first peer.
-    """
+    """Makes entries of those whose outputs are not nonsense, and gives them."""
     computed = []
     for contender, file in loaded:
         try:
             computed.append((contender, file, _outputs(contender, file.inputs)))
         except Exception as error:  # whatever a peer may raise is its reason
             result.missing[f"{contender.name}, {contender.file}"] = f"it does not run: {error}"
-    independent = sorted(computed, key=lambda entry: entry[0].name == NABLAC)
+    peers_first = sorted(computed, key=lambda entry: entry[0].name == NABLAC)
+    common = most_common([outputs for _, _, outputs in peers_first])
     kept = []
     for contender, file, outputs in computed:
-        try:
-            found = difference(outputs, file.outputs or independent[0][2])
-        except ValueError as error:
-            result.missing[f"{contender.name}, {contender.file}"] = str(error)
-            continue
+        found = difference(outputs, file.outputs or common)
         if found.is_nonsense and not contender.other_numbers:
             reason = f"it computes something else: outputs differ by {found}"
             result.missing[f"{contender.name}, {contender.file}"] = reason

@@ -1,12 +1,14 @@
 """Who takes part in a case, and what the record of other libraries says."""
 
+import os
+import signal
 import unittest
 from pathlib import Path
 
 import numpy as np
-from suite import cortex_m, nablac, x86
+from suite import cortex_m, nablac, trial, x86
 from suite.cases import Case, ModelFile
-from suite.contender import Contender, last_words
+from suite.contender import Contender, Unavailable, last_words
 from suite.peers import PEERS, requirements
 
 EXPECTED = np.array([0.25, 0.75], np.float32)
@@ -23,6 +25,30 @@ def contender(name: str, answer, **more) -> Contender:
     return Contender(name, "fp32.onnx", write=lambda sample: None, run=lambda: None, read=read, **more)
 
 
+def answering() -> Contender:
+    """One that runs."""
+    return contender("fine", EXPECTED)
+
+
+def raising() -> Contender:
+    """One that cannot be loaded."""
+    raise ValueError("no such operator")
+
+
+def dying() -> Contender:
+    """One whose code is not for this processor."""
+    os.kill(os.getpid(), signal.SIGILL)
+
+
+class Trial(unittest.TestCase):
+    def test_what_raises_or_dies_is_told_apart(self):
+        trial.check(answering, [])
+        with self.assertRaisesRegex(Unavailable, "ValueError: no such operator"):
+            trial.check(raising, [])
+        with self.assertRaisesRegex(Unavailable, "dies of SIGILL"):
+            trial.check(dying, [])
+
+
 class Taking(unittest.TestCase):
     def taken(self, contenders: list[Contender], recorded=True) -> x86.Result:
         """The result before anyone is timed."""
@@ -37,16 +63,18 @@ class Taking(unittest.TestCase):
         self.assertEqual([entry.name for entry in result.entries], ["right"])
         self.assertIn("outputs differ by 0.5", result.missing["wrong, fp32.onnx"])
         self.assertIn("no kernel", result.missing["failing, fp32.onnx"])
-        self.assertIn("[1]", result.missing["short, fp32.onnx"])
+        self.assertIn("another type or shape", result.missing["short, fp32.onnx"])
 
     def test_numbers_of_its_own_are_allowed_where_they_are_declared(self):
         result = self.taken([contender("other", EXPECTED[::-1].copy(), other_numbers="because")])
         self.assertEqual(len(result.entries), 1)
 
-    def test_without_a_record_a_peer_is_the_measure_and_not_nablac(self):
-        result = self.taken([contender("nablac", EXPECTED[::-1].copy()), contender("peer", EXPECTED)], recorded=False)
+    def test_without_a_record_most_decide_and_a_peer_against_nablac(self):
+        wrong = EXPECTED[::-1].copy()
+        result = self.taken([contender("nablac", wrong), contender("peer", EXPECTED)], recorded=False)
         self.assertEqual([entry.name for entry in result.entries], ["peer"])
-        self.assertIn("nablac, fp32.onnx", result.missing)
+        three = [contender("peer", wrong), contender("nablac", EXPECTED), contender("other", EXPECTED)]
+        self.assertEqual([entry.name for entry in self.taken(three, recorded=False).entries], ["nablac", "other"])
 
     def test_the_best_peer_is_the_fastest_in_either_format(self):
         result = self.taken([contender("nablac", EXPECTED), *(contender("peer", EXPECTED) for _ in range(2))])

@@ -11,11 +11,11 @@ from ai_edge_litert.interpreter import Interpreter
 from suite import macs
 from suite.networks import onnx_file, tflite_file
 from suite.networks.architectures import ARCHITECTURES
-from suite.networks.description import Network, same_padding
+from suite.networks.description import Network
 
 
 def every_kind() -> Network:
-    """One node of each kind, with strides, odd extents and both activations."""
+    """One node of each kind, with strides, even and odd extents and both activations."""
     network = Network("every_kind")
     last = network.conv(network.input(1, 15, 10, 3), 8, 3, 2, "relu6")
     last = network.add(last, network.depthwise(last, 3, 1, None), "relu")
@@ -40,12 +40,6 @@ class Networks(unittest.TestCase):
             other = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
         self.assertGreater(np.ptp(one), 0.1)
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
-
-    def test_padding_is_tflites(self):
-        self.assertEqual(same_padding(224, 7, 2), (2, 3))
-        self.assertEqual(same_padding(112, 3, 2), (0, 1))
-        self.assertEqual(same_padding(56, 3, 1), (1, 1))
-        self.assertEqual(same_padding(56, 1, 2), (0, 0))
 
     def test_products_are_those_of_the_architectures(self):
         published = {"matmul512": 512**3, "mobilenetv2": 300.8e6, "resnet18": 1814.1e6}

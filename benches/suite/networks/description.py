@@ -1,7 +1,7 @@
 """Networks as lists of nodes, from which files of both formats are written with the same weights.
 
-Images are [1, height, width, channels] here. Windows are padded as TFLite's `SAME` pads them: evenly, and the odd row
-or column below and to the right.
+Images are [1, height, width, channels] here. Windows are padded by as much on every side, half their extent, as networks
+of PyTorch have it. What is pooled has no negative values: a zero is as good as minus infinity there.
 """
 
 import math
@@ -24,6 +24,11 @@ class Node:
     window: int = 1
     stride: int = 1
     activation: str | None = None  # relu or relu6
+
+    @property
+    def padding(self) -> int:
+        """How far the window reaches over an edge."""
+        return self.window // 2
 
 
 @dataclass
@@ -97,9 +102,3 @@ class Network:
     def _append(self, node: Node) -> int:
         self.nodes.append(node)
         return len(self.nodes) - 1
-
-
-def same_padding(extent: int, window: int, stride: int) -> tuple[int, int]:
-    """How far a window reaches over either end of an axis."""
-    total = max((-(-extent // stride) - 1) * stride + window - extent, 0)
-    return total // 2, total - total // 2

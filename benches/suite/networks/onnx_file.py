@@ -6,10 +6,9 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from .description import Network, Node, Shape, same_padding
+from .description import Network, Node, Shape
 
 OPSET, IR_VERSION = 17, 8  # old enough for every peer
-MEAN_AXES = [2, 3]
 
 
 def channels_first(shape: Shape) -> Shape:
@@ -22,7 +21,7 @@ def write(network: Network, path: Path) -> None:
     nodes, constants = [], []
     for index, node in enumerate(network.nodes):
         if node.kind != "input":
-            nodes += _operators(network, node, f"v{index}")
+            nodes += _operators(node, f"v{index}")
             constants += _constants(node, f"v{index}")
     inputs, output = [_value(network, index) for index in network.inputs()], _value(network, len(network.nodes) - 1)
     graph = helper.make_graph(nodes, network.name, inputs, [output], constants)
@@ -48,18 +47,19 @@ def _constants(node: Node, name: str) -> list[onnx.TensorProto]:
     return constants
 
 
-def _operators(network: Network, node: Node, name: str) -> list[onnx.NodeProto]:
+def _operators(node: Node, name: str) -> list[onnx.NodeProto]:
     sources = [f"v{index}" for index in node.inputs]
     target = name if node.activation is None else f"{name}.linear"
     parameters = [f"{name}.weights", f"{name}.bias"]
     match node.kind:
         case "conv" | "depthwise":
             groups = node.weights.shape[0] if node.kind == "depthwise" else 1
-            first = helper.make_node("Conv", sources + parameters, [target], group=groups, **_window(network, node))
+            first = helper.make_node("Conv", sources + parameters, [target], group=groups, **_window(node))
         case "max_pool":
-            first = helper.make_node("MaxPool", sources, [target], **_window(network, node))
+            first = helper.make_node("MaxPool", sources, [target], **_window(node))
         case "mean":
-            first = helper.make_node("ReduceMean", sources, [target], axes=MEAN_AXES, keepdims=0)
+            pooled = helper.make_node("GlobalAveragePool", sources, [f"{name}.pooled"])
+            return [pooled, helper.make_node("Flatten", [f"{name}.pooled"], [name])]
         case "dense":
             first = helper.make_node("Gemm", sources + parameters, [target], transB=1)
         case kind:
@@ -71,11 +71,9 @@ def _operators(network: Network, node: Node, name: str) -> list[onnx.NodeProto]:
     return [first]
 
 
-def _window(network: Network, node: Node) -> dict:
-    _, height, width, _ = network.nodes[node.inputs[0]].shape
-    (top, bottom), (left, right) = (same_padding(extent, node.window, node.stride) for extent in (height, width))
+def _window(node: Node) -> dict:
     return {
         "kernel_shape": [node.window] * 2,
         "strides": [node.stride] * 2,
-        "pads": [top, left, bottom, right],
+        "pads": [node.padding] * 4,
     }

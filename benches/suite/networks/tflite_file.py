@@ -24,6 +24,7 @@ OPERATORS: dict[str, tuple[str, str, dict]] = {
     "mean": ("MEAN", "ReducerOptions", {"keepDims": False}),
     "dense": ("FULLY_CONNECTED", "FullyConnectedOptions", {}),
     "matmul": ("BATCH_MATMUL", "BatchMatMulOptions", {}),
+    "pad": ("PAD", "PadOptions", {}),
 }
 
 
@@ -53,7 +54,8 @@ class _File:
         if code not in self.codes:
             self.codes.append(code)
         table = getattr(schema, options + "T")()
-        window = {"padding": schema.Padding.SAME, "strideH": node.stride, "strideW": node.stride}
+        padding = schema.Padding.VALID if node.stride > 1 else schema.Padding.SAME
+        window = {"padding": padding, "strideH": node.stride, "strideW": node.stride}
         window |= {"filterHeight": node.window, "filterWidth": node.window}
         window |= {"fusedActivationFunction": ACTIVATIONS[node.activation]}
         for field, value in (window | fields).items():
@@ -89,11 +91,24 @@ def write(network: Network, path: Path) -> None:
         if node.kind == "input":
             continue
         operands = [values[source] for source in node.inputs]
+        if node.stride > 1 and node.padding > 0:
+            operands = [_padded(file, network, node, operands[0])]
         for name, constant in _constants(node).items():
             operands.append(file.tensor(f"v{index}.{name}", constant.shape, constant))
         file.operator(node, operands, values[index])
     file.graph.inputs, file.graph.outputs = [values[index] for index in network.inputs()], [values[-1]]
     path.write_bytes(file.data(network.name))
+
+
+def _padded(file: _File, network: Network, node: Node, operand: int) -> int:
+    """The operand with zeros around it: with strides TFLite's own padding would be uneven."""
+    batch, height, width, channels = network.nodes[node.inputs[0]].shape
+    name, both = f"v{node.inputs[0]}.padded", 2 * node.padding
+    amounts = np.array([[0, 0], [node.padding] * 2, [node.padding] * 2, [0, 0]], np.int32)
+    padded = file.tensor(name, (batch, height + both, width + both, channels))
+    pad = Node("pad", node.inputs, ())
+    file.operator(pad, [operand, file.tensor(f"{name}.amounts", amounts.shape, amounts)], padded)
+    return padded
 
 
 def _constants(node: Node) -> dict[str, np.ndarray]:

@@ -1,27 +1,34 @@
-"""The peers: one module each, with `FORMATS`, the files that it takes, and `load`, which makes a contender of one.
-
-A peer that is not installed, or that cannot take a case, raises; whoever asks says why it is missing.
-"""
+"""The peers: one module each, with `load`, which makes a contender of a file."""
 
 import importlib
 import sys
-from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from ..cases import Case
-from ..contender import Contender, Unavailable, call
+from ..contender import Contender, call
 from ..places import BENCHES
 
-# By the name that `--peers` takes: the module's name, and what the report calls it.
+
+@dataclass(frozen=True)
+class Peer:
+    """What the report calls a peer, and the formats that it takes."""
+
+    title: str
+    formats: tuple[str, ...]
+
+
+# By the name of the module, which is the one that `--peers` takes.
 PEERS = {
-    "onnxruntime": "ONNX Runtime",
-    "litert": "LiteRT",
-    "openvino": "OpenVINO",
-    "tract": "tract",
-    "iree": "IREE",
-    "tvm": "TVM, untuned",
-    "aidge": "AIDGE",
+    "onnxruntime": Peer("ONNX Runtime", ("onnx",)),
+    "litert": Peer("LiteRT", ("tflite",)),
+    "openvino": Peer("OpenVINO", ("onnx", "tflite")),
+    "tract": Peer("tract", ("onnx",)),
+    "iree": Peer("IREE", ("onnx",)),
+    "tvm": Peer("TVM, untuned", ("onnx",)),
+    "aidge": Peer("AIDGE", ("onnx",)),
 }
+TITLES = [peer.title for peer in PEERS.values()]
 
 
 def install(peer: str) -> str:
@@ -49,21 +56,6 @@ def _installed(name: str) -> str | None:
         return None
 
 
-def contenders(peer: str, case: Case) -> Iterator[tuple[str, Contender | Unavailable]]:
-    """What the peer makes of each of the case's files that it takes, by format."""
-    try:
-        module = importlib.import_module(f"{__name__}.{peer}")
-    except (Exception, SystemExit) as error:  # whatever a peer may raise is its reason
-        yield "any file", Unavailable(f"its package does not load: {_said(error)}")
-        return
-    for format in module.FORMATS:
-        try:
-            yield format, module.load(case, case.files[format])
-        except Unavailable as reason:
-            yield format, reason
-        except Exception as error:
-            yield format, Unavailable(_said(error))
-
-
-def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+def load(peer: str, case: Case, format: str) -> Contender:
+    """What the peer makes of the case's file of that format. Whatever it raises is why it does not take it."""
+    return importlib.import_module(f"{__name__}.{peer}").load(case, case.files[format])

@@ -4,6 +4,7 @@ It reads no QDQ file, and quantizes the float network by itself: same shapes, ot
 """
 
 import ctypes
+import json
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -14,12 +15,12 @@ import onnx
 from ..cases import Case, ModelFile
 from ..contender import Contender, Sample, Unavailable, call
 from ..machine import model_name
-from ..places import BENCHES, made_once
+from ..places import made_once
 
-FORMATS = ("onnx",)
 FLAGS = ["-std=c++17", "-O3", "-ffast-math", "-march=native", "-shared", "-fPIC"]
 DTYPES = {"fp32": ("float32", np.float32), "int8": ("int8", np.int8)}
 LIBRARY = "libmodel.so"
+SCRIPT = Path(__file__).with_name("aidge_export.py")
 
 
 def load(case: Case, file: ModelFile) -> Contender:
@@ -29,12 +30,12 @@ def load(case: Case, file: ModelFile) -> Contender:
         raise Unavailable("its export takes networks with one input only")
     dtype, element = DTYPES[case.precision]
     network, was_moved = _channels_first(onnx.load(source.path))
-    ingredients = [network.SerializeToString(), dtype, version("aidge-export-cpp"), model_name(), *FLAGS]
+    ingredients = [network.SerializeToString(), dtype, SCRIPT, version("aidge-export-cpp"), model_name(), *FLAGS]
     folder = made_once("aidge", ingredients, lambda draft: _build(network, source.inputs, dtype, draft))
     library = ctypes.CDLL(str(folder / LIBRARY))
     image = np.zeros(source.inputs[0][0].size, element)
-    output = ctypes.POINTER(np.ctypeslib.as_ctypes_type(element))()
-    arguments = (ctypes.c_void_p(image.ctypes.data), ctypes.byref(output))
+    outputs = _outputs(folder, element)
+    arguments = [ctypes.c_void_p(image.ctypes.data), *map(ctypes.byref, outputs)]
 
     def write(sample: Sample) -> None:
         is_image = sample[0].ndim == 4 and not was_moved
@@ -42,10 +43,16 @@ def load(case: Case, file: ModelFile) -> Contender:
 
     def read() -> Sample:
         library.model_forward(*arguments)
-        return [np.ctypeslib.as_array(output, _shape(network.graph.output[0])).copy()]
+        return [np.ctypeslib.as_array(outputs[0], _shape(network.graph.output[0])).copy()]
 
     own = "it quantizes the float network by itself" if case.precision == "int8" else ""
     return Contender("AIDGE", source.label, write, lambda: library.model_forward(*arguments), read, own)
+
+
+def _outputs(folder: Path, element: type) -> list:
+    """Pointers that the library sets: to the network's output, then to those of its operators that nothing reads."""
+    manifest = json.loads((folder / "project" / ".aidge-export.json").read_text())
+    return [ctypes.POINTER(np.ctypeslib.as_ctypes_type(element))() for _ in manifest["outputs"]]
 
 
 def _channels_first(model: onnx.ModelProto) -> tuple[onnx.ModelProto, bool]:
@@ -66,8 +73,7 @@ def _build(network: onnx.ModelProto, samples: list[Sample], dtype: str, folder: 
     onnx.save(network, path)
     argument = network.graph.input[0]
     np.savez(calibration, **{argument.name: np.stack([_as_planes(s[0], _shape(argument)) for s in samples])})
-    script = [sys.executable, BENCHES / "suite" / "peers" / "aidge_export.py", path, dtype, calibration, "project"]
-    call(script, "to export the network", folder)
+    call([sys.executable, SCRIPT, path, dtype, calibration, "project"], "to export the network", folder)
     project = folder / "project"
     includes = [f"-I{place}" for place in (project, project / "dnn", project / "dnn" / "include")]
     sources = sorted((project / "dnn" / "src").rglob("*.cpp"))

@@ -12,7 +12,6 @@ from ..contender import Contender, Sample, call
 from ..machine import model_name
 from ..places import made_once
 
-FORMATS = ("onnx",)
 FLAGS = ["--iree-llvmcpu-target-cpu=host", "--iree-opt-level=O3"]
 HIDDEN = ("__", "$async")  # the initializer, and the variants that wait for a fence
 

@@ -6,8 +6,6 @@ from ai_edge_litert.interpreter import Interpreter
 from ..cases import Case, ModelFile
 from ..contender import Contender
 
-FORMATS = ("tflite",)
-
 
 def load(case: Case, file: ModelFile) -> Contender:
     """The network on one thread."""

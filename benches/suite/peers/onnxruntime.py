@@ -6,7 +6,6 @@ import onnxruntime
 from ..cases import Case, ModelFile
 from ..contender import Contender
 
-FORMATS = ("onnx",)
 ERRORS_ONLY = 3
 
 

@@ -7,7 +7,6 @@ from openvino._pyopenvino import InferRequest
 from ..cases import Case, ModelFile
 from ..contender import Contender
 
-FORMATS = ("onnx", "tflite")
 ONE_THREAD = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
 
 

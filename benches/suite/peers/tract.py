@@ -9,8 +9,6 @@ from tract.bindings import check, lib
 from ..cases import Case, ModelFile
 from ..contender import Contender, Sample
 
-FORMATS = ("onnx",)
-
 
 class _Session:
     """A state with its inputs in place; the outputs are tract's own tensors, freed at every run."""

@@ -14,8 +14,6 @@ from tvm.relax.frontend.onnx import from_onnx  # noqa: E402
 from ..cases import Case, ModelFile  # noqa: E402
 from ..contender import Contender  # noqa: E402
 
-FORMATS = ("onnx",)
-
 
 def load(case: Case, file: ModelFile) -> Contender:
     """The network, compiled for this processor."""
