@@ -78,6 +78,18 @@ fn golden_vectors_may_be_ones_own() {
 }
 
 #[test]
+fn without_golden_vectors_there_is_no_self_test() {
+    let place = Place::new();
+    let out = place.path("a");
+    let outcome = compile(&out, &["--vectors", "0", "--json"]);
+    assert_eq!(outcome.json()["vectors"], 0);
+    assert!(!outcome.stderr.contains("interpreter"), "{}", outcome.stderr);
+    assert!(!out.join("test").exists());
+    assert!(!fs::read_to_string(out.join("CMakeLists.txt")).unwrap().contains("selftest"));
+    assert_eq!(compile(&place.path("b"), &["--vectors", "1", "--inputs", "examples/digits.in.npz"]).code, 2);
+}
+
+#[test]
 fn budgets_are_kept_or_nothing_is_written() {
     let place = Place::new();
     let out = place.path("digits");
