@@ -100,6 +100,12 @@ wrote itself, which it knows by the folder's metadata.json. Name another folder,
 "A command or an option is misspelt, is missing, or has a value that it does not take. The message says which;
 `nablac COMMAND --help` says what there is."
 
+    Schedule "E0208" "a schedule cannot be read, or its kernel cannot have it"
+"`--schedule FILE` says how kernels run. The message names the line and what is wrong with it: a word that the language does
+not have, a kernel or a loop that the model does not have, or an instruction that the target does not have.
+`nablac show MODEL --after schedule --target TARGET` prints the schedules of all kernels as such a file: begin with that, and
+change a line."
+
     Operator "E0301" "an operator, or a use of it, is not supported"
 "The message names each such node and why, all of them at once. `nablac ops` lists the operators with every framework's
 name for them. Often an exporter's option or a model simplifier replaces the operator by others."

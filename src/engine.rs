@@ -23,7 +23,7 @@ pub fn interpret_sequence(form: &Form, samples: &[Sample]) -> Result<Vec<Sample>
             nablac_index::verify(&program).map_err(|error| wrong(&error))?;
             interpret_sequence(&Form::Index(program), samples)
         }
-        Form::Index(program) => {
+        Form::Index(program) | Form::Schedule(program, _) => {
             let mut session = nablac_index::Session::new(program);
             samples.iter().map(|sample| session.run(sample).map_err(|error| wrong(&error))).collect()
         }
@@ -80,7 +80,9 @@ pub fn parallel<T: Send>(count: usize, run: impl Fn(usize) -> T + Sync) -> Vec<T
 fn interpret_one(form: &Form, sample: &[Array]) -> Result<Sample> {
     match form {
         Form::Graph(graph) => nablac_graph::run(graph, sample).map_err(|error| wrong(&error)),
-        Form::Index(program) => nablac_index::run(program, sample).map_err(|error| wrong(&error)),
+        Form::Index(program) | Form::Schedule(program, _) => {
+            nablac_index::run(program, sample).map_err(|error| wrong(&error))
+        }
         Form::Loops(nests) => nablac_loops::run(nests, sample).map_err(|error| wrong(&error)),
         Form::C(..) => Err(no_code()),
     }

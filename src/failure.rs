@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use miette::{LabeledSpan, NamedSource, SourceCode, SourceSpan};
 use nablac_graph::limits::{Fault, FileError};
 
 pub use crate::codes::{Class, Code};
@@ -17,8 +18,39 @@ pub struct Failure {
     pub message: String,
     /// The way out, where there is one to name.
     pub help: Option<String>,
+    /// The text that it is about, where that is text.
+    pub excerpt: Option<Excerpt>,
     /// The parts of a failure that is several at once.
     pub parts: Vec<Failure>,
+}
+
+/// A place in a text.
+#[derive(Clone, Debug)]
+pub struct Excerpt {
+    source: NamedSource<String>,
+    span: SourceSpan,
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+}
+
+impl Excerpt {
+    /// The word at a line and a column (in bytes), both from 1, of a text called `name`; `None` where there is no such line.
+    pub fn new(name: &str, text: &str, line: usize, column: usize) -> Option<Excerpt> {
+        let own = text.split('\n').nth(line.checked_sub(1)?)?;
+        let begin: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
+        let before = own.get(..column.checked_sub(1)?).unwrap_or(own);
+        let behind = &own[before.len()..];
+        let word = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
+        let length = match behind.strip_prefix('"') {
+            Some(quoted) => quoted.find('"').map_or(behind.trim_end().len(), |end| end + 2),
+            None => behind.find(|c: char| !word(c)).unwrap_or(behind.len()),
+        };
+        let span = SourceSpan::from((begin + before.len(), length.max(1)));
+        let source = NamedSource::new(name, text.to_string());
+        Some(Excerpt { source, span, line, column: before.chars().count() + 1 })
+    }
 }
 
 /// Failures are rare and travel through many results.
@@ -27,7 +59,13 @@ pub type Result<T> = std::result::Result<T, Box<Failure>>;
 impl Failure {
     /// A failure without a way out.
     pub fn new(code: Code, message: impl fmt::Display) -> Box<Failure> {
-        Box::new(Failure { code, message: message.to_string(), help: None, parts: vec![] })
+        Box::new(Failure { code, message: message.to_string(), help: None, excerpt: None, parts: vec![] })
+    }
+
+    /// Says which text it is about.
+    pub fn at(mut self: Box<Failure>, excerpt: Excerpt) -> Box<Failure> {
+        self.excerpt = Some(excerpt);
+        self
     }
 
     /// Adds the way out.
@@ -44,7 +82,7 @@ impl Failure {
         // What breaks a rule outweighs what is only not supported.
         let code = parts.iter().map(|part| part.code).max_by_key(|code| code.class()).unwrap_or(Code::Panic);
         let message = format!("the model has {} problems", parts.len());
-        Box::new(Failure { code, message, help: None, parts })
+        Box::new(Failure { code, message, help: None, excerpt: None, parts })
     }
 
     /// What the process exits with.
@@ -69,6 +107,11 @@ impl Failure {
             "exit_code": self.exit_code(),
             "message": self.message,
             "help": self.help,
+            "place": self.excerpt.as_ref().map(|excerpt| serde_json::json!({
+                "file": excerpt.source.name(),
+                "line": excerpt.line,
+                "column": excerpt.column,
+            })),
             "parts": self.parts.iter().map(Failure::json).collect::<Vec<_>>(),
         })
     }
@@ -89,6 +132,15 @@ impl miette::Diagnostic for Failure {
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
         self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.excerpt.as_ref().map(|excerpt| &excerpt.source as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let excerpt = self.excerpt.as_ref()?;
+        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(None, excerpt.span))))
     }
 
     fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn miette::Diagnostic> + 'a>> {

@@ -15,3 +15,4 @@ pub mod npz;
 pub mod pipeline;
 pub mod quantize;
 pub mod samples;
+pub mod schedules;

@@ -11,7 +11,9 @@ use nablac_graph::{Graph, Requantization, ValueId, import};
 use nablac_loops::Capacity;
 use nablac_machine::Machine;
 
+use crate::budget::{Budget, Footprint};
 use crate::failure::{Code, Failure, Result};
+use crate::schedules::Schedules;
 
 macro_rules! stages { ($($Name:ident $name:literal $about:literal;)*) => {
     /// A stage of the compiler, in the order in which they run.
@@ -35,6 +37,7 @@ stages! {
     Define   "define"   "what each operator computes, in index notation";
     Simplify "simplify" "the same with maps and views inlined into their readers";
     Views    "views"    "the same with tensors laid out as windows move over them";
+    Schedule "schedule" "how the loops of each kernel run";
     Lower    "lower"    "loop nests over buffers";
     Plan     "plan"     "the same with every buffer at its place in the arena";
     C        "c"        "C";
@@ -58,6 +61,8 @@ pub struct Options {
     pub requantization: Option<Requantization>,
     /// What the code is for.
     pub machine: Machine,
+    /// `--schedule`: how kernels run that the rules would have run otherwise, and what the result must keep to.
+    pub schedules: Schedules,
     /// What the C says of itself, and what its self-test compares with.
     pub c: nablac_c::Options,
     /// The last stage to run.
@@ -71,6 +76,8 @@ pub enum Form {
     Graph(Graph),
     /// What they compute.
     Index(nablac_index::Program),
+    /// What is computed still, and how its kernels' loops run, as text.
+    Schedule(nablac_index::Program, String),
     /// How that runs.
     Loops(nablac_loops::Program),
     /// That in C; the nests, for what is asked of them still.
@@ -132,14 +139,22 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
         return Ok(Form::Index(program));
     }
 
-    begin(Stage::Lower);
+    begin(Stage::Schedule);
     let registers = &options.machine.registers;
     let capacity = Capacity {
+        machine: options.machine.name.clone(),
         float_registers: registers.float as usize,
         general_registers: registers.general as usize,
         library: options.machine.library()?,
     };
-    let nests = nablac_loops::lower(&program, &capacity);
+    if options.after == Stage::Schedule {
+        let text = schedule_text(&program, &capacity, &options.schedules)?;
+        return Ok(Form::Schedule(program, text));
+    }
+
+    begin(Stage::Lower);
+    let lowered = nablac_loops::lower(&program, &capacity, &options.schedules.parsed);
+    let nests = lowered.map_err(|error| options.schedules.failure(error))?;
     verify_loops(Stage::Lower, &nests)?;
     if options.after == Stage::Lower {
         return Ok(Form::Loops(nests));
@@ -148,6 +163,8 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
     begin(Stage::Plan);
     let nests = nablac_loops::plan(nests);
     verify_loops(Stage::Plan, &nests)?;
+    let goal = options.schedules.parsed.goal();
+    Budget { ram: goal.ram, flash: goal.flash }.check(Footprint::of(&nests))?;
     if options.after == Stage::Plan {
         return Ok(Form::Loops(nests));
     }
@@ -156,6 +173,22 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
     let c = nablac_c::Options { scales, ..options.c.clone() };
     let folder = nablac_c::export(&nests, &c)?;
     Ok(Form::C(nests, folder))
+}
+
+/// Every kernel's schedule as a pin, under what it computes.
+fn schedule_text(
+    program: &nablac_index::Program,
+    capacity: &Capacity,
+    schedules: &Schedules,
+) -> Result<String> {
+    let pins = nablac_loops::schedules(program, capacity, &schedules.parsed);
+    let pins = pins.map_err(|error| schedules.failure(error))?;
+    let mut text = format!(
+        "; {} on {}: change a line, and give the file to --schedule\n",
+        program.name, capacity.machine
+    );
+    pins.iter().for_each(|(law, pin)| text += &format!("\n; {law}\n{pin}\n"));
+    Ok(text)
 }
 
 /// How the integers of inputs and outputs stand for reals: what a caller must know.
@@ -215,6 +248,7 @@ impl Form {
         match self {
             Form::Graph(graph) => graph.to_string(),
             Form::Index(program) => program.to_string(),
+            Form::Schedule(_, text) => text.clone(),
             Form::Loops(nests) => nests.to_string(),
             Form::C(_, folder) => {
                 let source = folder.sources.first();

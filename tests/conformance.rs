@@ -109,6 +109,7 @@ fn options(after: Stage, target: &str) -> Options {
         machine: Machine::load(target).unwrap(),
         c: nablac_c::Options { name: "model".into(), ..Default::default() },
         after,
+        schedules: Default::default(),
     }
 }
 

@@ -92,6 +92,7 @@ fn options(after: Stage) -> Options {
         machine: Machine::load("host").unwrap(),
         c: nablac_c::Options::default(),
         after,
+        schedules: Default::default(),
     }
 }
 

@@ -8,6 +8,7 @@ use nablac::model::{self, Model};
 use nablac::npz;
 use nablac::pipeline::{self, Form, Options, Stage};
 use nablac::samples::{self, Port, Sample, Stacking};
+use nablac::schedules::Schedules;
 use nablac_c::Vector;
 use nablac_graph::Requantization;
 use nablac_graph::limits::{Limit, Limits, read_file};
@@ -129,20 +130,28 @@ impl ModelArguments {
         Ok(read_file(&self.model, &self.limits())?)
     }
 
-    /// Compiles the model for `machine` up to the stage `after`; its golden vectors go into the C's self-test.
+    /// Compiles the model for `machine` up to the stage `after` with these schedules; its golden vectors go into the C's self-test.
     pub fn compile(
         &self,
         model: &Model,
         machine: &Machine,
         after: Stage,
+        schedules: &Schedules,
         vectors: Vec<Vector>,
         talk: &Talk,
     ) -> Result<Form> {
+        if after < Stage::Schedule && !schedules.parsed.items.is_empty() {
+            let message = format!("`--schedule` changes nothing up to stage `{}`", after.name());
+            return Err(Failure::new(Code::Option, message).help(
+                "`--after lower` and later stages run its loops; so does `--target` with `run` and `verify`",
+            ));
+        }
         let options = Options {
             dimensions: self.dimensions.iter().cloned().collect(),
             limits: self.limits.limits(),
             requantization: self.requantize,
             machine: machine.clone(),
+            schedules: schedules.clone(),
             c: nablac_c::Options {
                 name: model.stem(),
                 version: env!("CARGO_PKG_VERSION").into(),
@@ -163,12 +172,36 @@ impl ModelArguments {
     /// Reads the model, and defines what it computes.
     pub fn network(&self, talk: &Talk) -> Result<Network> {
         let model = self.read(talk)?;
-        let definition = self.compile(&model, &Machine::load("host")?, Stage::Define, vec![], talk)?;
+        let definition = self.compile(
+            &model,
+            &Machine::load("host")?,
+            Stage::Define,
+            &Schedules::default(),
+            vec![],
+            talk,
+        )?;
         let Form::Index(program) = &definition else {
             return Err(Failure::new(Code::BrokenStage, "stage `define` made no index notation"));
         };
         let (inputs, outputs) = (Port::inputs(program), Port::outputs(program));
         Ok(Network { model, definition, inputs, outputs })
+    }
+}
+
+/// How kernels run.
+#[derive(Args)]
+pub struct ScheduleArguments {
+    /// Force the schedules of kernels: a file of `pin`s, each a kernel's loops as they nest, outermost first. Repeat it for several
+    /// files. `nablac show MODEL --after schedule --target TARGET` prints such a file for all kernels: change a line, then
+    /// measure it with `nablac bench`. Every legal schedule computes the same integers.
+    #[arg(long = "schedule", help_heading = "Schedules", value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+impl ScheduleArguments {
+    /// The schedules of all files.
+    pub fn read(&self) -> Result<Schedules> {
+        Schedules::read(&self.files)
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use nablac::budget::{Budget, Footprint};
 use nablac::failure::Result;
 use nablac::pipeline::{Form, Stage};
+use nablac::schedules::Schedules;
 use nablac_machine::Machine;
 use serde_json::json;
 
@@ -47,7 +48,8 @@ pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
     let counts: Vec<String> = operators.iter().map(|(name, count)| format!("{count} {name}")).collect();
     report += &format!("  nodes   {}\n", counts.join(", "));
     if arguments.target.is_some()
-        && let Form::Loops(nests) = arguments.model.compile(&model, &machine, Stage::Plan, vec![], talk)?
+        && let Form::Loops(nests) =
+            arguments.model.compile(&model, &machine, Stage::Plan, &Schedules::default(), vec![], talk)?
     {
         let footprint = Footprint::of(&nests);
         Budget::of(&machine).check(footprint)?;

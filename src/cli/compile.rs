@@ -11,7 +11,7 @@ use nablac_c::Vector;
 use nablac_machine::Machine;
 use serde_json::json;
 
-use super::arguments::{ModelArguments, Network, size};
+use super::arguments::{ModelArguments, Network, ScheduleArguments, size};
 use super::talk::Talk;
 use super::{Answer, text};
 
@@ -33,6 +33,8 @@ pub struct Arguments {
     /// The folder to write. One that holds something else is not replaced.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    #[command(flatten)]
+    schedule: ScheduleArguments,
     /// Replace the folder whatever it holds.
     #[arg(long)]
     force: bool,
@@ -56,11 +58,12 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
     let machine = Machine::load(&arguments.target)?;
+    let schedules = arguments.schedule.read()?;
     folder::check_replaceable(&arguments.out, arguments.force)?;
     let network = arguments.model.network(talk)?;
     let vectors = golden_vectors(arguments, &network, talk)?;
     let count = vectors.len();
-    let form = arguments.model.compile(&network.model, &machine, Stage::C, vectors, talk)?;
+    let form = arguments.model.compile(&network.model, &machine, Stage::C, &schedules, vectors, talk)?;
     let Form::C(nests, made) = form else {
         return Err(Failure::new(Code::BrokenStage, "stage `c` made no C"));
     };

@@ -11,7 +11,7 @@ use nablac::samples::Sample;
 use nablac_machine::Machine;
 use nablac_run::{Measurement, Optimize, Options};
 
-use super::arguments::{ModelArguments, Network, stage};
+use super::arguments::{ModelArguments, Network, ScheduleArguments, stage};
 use super::talk::Talk;
 use super::text;
 
@@ -43,6 +43,8 @@ pub struct BuildArguments {
     /// End a compiler or a program that takes longer.
     #[arg(long, help_heading = "Engine", value_name = "SECONDS", default_value_t = 600)]
     timeout: u64,
+    #[command(flatten)]
+    schedule: ScheduleArguments,
 }
 
 /// What runs the model.
@@ -107,7 +109,9 @@ impl BuildArguments {
         keep_state: bool,
         talk: &Talk,
     ) -> Result<Execution> {
-        let Form::C(nests, folder) = &model.compile(&network.model, machine, Stage::C, vec![], talk)? else {
+        let schedules = self.schedule.read()?;
+        let form = model.compile(&network.model, machine, Stage::C, &schedules, vec![], talk)?;
+        let Form::C(nests, folder) = &form else {
             return Err(Failure::new(Code::BrokenStage, "stage `c` made no C"));
         };
         let library = Library {
@@ -148,7 +152,8 @@ impl EngineArguments {
             return Ok(Outcome { outputs: execution.outputs, engine: "c", target: Some(machine.name) });
         }
         let after = self.after.unwrap_or(Stage::Simplify);
-        let form = model.compile(&network.model, &machine, after, vec![], talk)?;
+        let schedules = self.build.schedule.read()?;
+        let form = model.compile(&network.model, &machine, after, &schedules, vec![], talk)?;
         talk.begin("Running", &format!("{} in the interpreter", text::count(samples.len(), "sample")));
         let outputs = interpret(&form, samples, keep_state)?;
         talk.end();

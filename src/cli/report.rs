@@ -26,6 +26,7 @@ impl ReportHandler for Plain {
         let [red, bold, plain] = if self.color { ["\x1b[1;31m", "\x1b[1m", "\x1b[0m"] } else { [""; 3] };
         let code = failure.code().map(|code| format!("[{code}]")).unwrap_or_default();
         write!(f, "{red}error{code}{plain}{bold}: {failure}{plain}")?;
+        excerpt(failure, f)?;
         for part in failure.related().into_iter().flatten() {
             let code = part.code().map(|code| format!("{code} ")).unwrap_or_default();
             write!(f, "\n  {code}{part}")?;
@@ -38,4 +39,24 @@ impl ReportHandler for Plain {
         }
         Ok(())
     }
+}
+
+/// The line that a failure is about, with a caret under its place.
+fn excerpt(failure: &dyn Diagnostic, f: &mut fmt::Formatter) -> fmt::Result {
+    let Some((source, mut labels)) = failure.source_code().zip(failure.labels()) else { return Ok(()) };
+    let Some(label) = labels.next() else { return Ok(()) };
+    let Ok(contents) = source.read_span(label.inner(), 1, 1) else { return Ok(()) };
+    let text = String::from_utf8_lossy(contents.data());
+    let (before, behind) = text.split_at_checked(label.offset() - contents.span().offset()).unwrap_or((&text, ""));
+    let number = (contents.line() + 1 + before.matches('\n').count()).to_string();
+    let before = before.rsplit('\n').next().unwrap_or_default();
+    let behind = behind.lines().next().unwrap_or_default();
+    let marked = behind.get(..label.len()).unwrap_or(behind).chars().count().max(1);
+    let margin = " ".repeat(number.len());
+    let column = before.chars().count() + 1;
+    // Tabs stay tabs, so that the caret is below its place however wide they are.
+    let indent: String = before.chars().map(|c| if c == '\t' { c } else { ' ' }).collect();
+    let name = contents.name().unwrap_or_default();
+    write!(f, "\n{margin}--> {name}:{number}:{column}\n{margin} |\n{number} | {before}{behind}")?;
+    write!(f, "\n{margin} | {indent}{}", "^".repeat(marked))
 }

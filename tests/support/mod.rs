@@ -166,6 +166,7 @@ pub fn options(after: Stage, limits: &Limits) -> Options {
         machine: nablac_machine::Machine::load("cortex-m4").unwrap(),
         c: Default::default(),
         after,
+        schedules: Default::default(),
     }
 }
 

@@ -157,6 +157,12 @@ impl Lexer {
         Ok(items)
     }
 
+    /// The line and the column, in bytes, of the current token; both from 1.
+    pub fn place(&self) -> (usize, usize) {
+        let Placed { line, column, .. } = &self.tokens[self.position];
+        (*line, *column)
+    }
+
     /// An error at the current token.
     pub fn expected(&self, what: &str) -> Error {
         let Placed { token, line, column, .. } = &self.tokens[self.position];

@@ -1,5 +1,7 @@
 //! What can be wrong with loop nests, their text, or the way to them.
 
+use crate::schedule::Place;
+
 /// An error of this crate. It names the buffer, kernel or place in the text.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
 pub enum Error {
@@ -13,6 +15,14 @@ pub enum Error {
         place: String,
         /// The broken rule.
         problem: String,
+    },
+    /// A schedule's text does not follow the grammar, or asks for what its kernel cannot have.
+    #[error("{message}")]
+    Schedule {
+        /// Where in which text.
+        place: Place,
+        /// What is wrong with it.
+        message: String,
     },
     /// The interpreter was given other inputs than the program has.
     #[error("the inputs are {expected}, but the interpreter was given {given}")]
@@ -39,5 +49,9 @@ pub enum Error {
 impl Error {
     pub(crate) fn invalid(place: impl Into<String>, problem: impl Into<String>) -> Error {
         Error::Invalid { place: place.into(), problem: problem.into() }
+    }
+
+    pub(crate) fn schedule(place: Place, message: impl Into<String>) -> Error {
+        Error::Schedule { place, message: message.into() }
     }
 }

@@ -17,6 +17,7 @@ mod plan;
 mod print;
 mod program;
 mod prune;
+pub mod schedule;
 mod verify;
 
 pub use bounds::Bounds;
@@ -25,7 +26,7 @@ pub use expand::expand;
 pub use flatten::flatten;
 pub use instruction::{Argument, Function, Instruction, Library, Operand, Parameter, Vector};
 pub use interpret::{Session, operation_of, run};
-pub use lower::{Capacity, lower};
+pub use lower::{Capacity, lower, schedules};
 pub use number::number_variables;
 pub use parse::{parse, parse_library, parse_program, parse_with};
 pub use plan::{arena_alignment, plan};

@@ -2,6 +2,7 @@
 
 use nablac_index::lexer::Lexer;
 use nablac_index::{Array, DType, Value};
+use nablac_loops::schedule::Schedules;
 use nablac_loops::{Capacity, Library, Role, Statement, lower, parse_library, parse_with, plan, run, verify};
 
 const PROGRAMS: u64 = 200;
@@ -95,8 +96,9 @@ fn packed_operands_keep_values() {
         let expected = nablac_index::run(&source, &inputs).unwrap();
         for text in LIBRARIES {
             let library = Some(library(text));
-            let capacity = Capacity { float_registers: 32, general_registers: 14, library };
-            let lowered = lower(&source, &capacity);
+            let capacity =
+                Capacity { float_registers: 32, general_registers: 14, library, ..Capacity::default() };
+            let lowered = lower(&source, &capacity, &Schedules::default()).unwrap();
             let planned = plan(lowered.clone());
             for (stage, nests) in [("lower", lowered), ("plan", planned)] {
                 verify(&nests).unwrap_or_else(|e| panic!("seed {seed} {stage}: {e}\n{source}\n{nests}"));

@@ -7,6 +7,7 @@
 mod random;
 
 use nablac_index::{assign_layouts, simplify};
+use nablac_loops::schedule::Schedules;
 use nablac_loops::{Capacity, Session, lower, parse_with, plan, verify};
 
 const PROGRAMS: u64 = 3000;
@@ -18,13 +19,13 @@ fn lowering_and_planning_keep_values() {
         let capacity = Capacity {
             float_registers: [4, 16, 32][seed as usize % 3],
             general_registers: [8, 14][seed as usize % 2],
-            library: None,
+            ..Capacity::default()
         };
         // The second run begins with what the first has left in the states.
         let mut session = nablac_index::Session::new(&source);
         let expected = [session.run(&inputs).unwrap(), session.run(&inputs).unwrap()].concat();
         let program = if seed % 2 == 0 { source.clone() } else { assign_layouts(simplify(source.clone())) };
-        let lowered = lower(&program, &capacity);
+        let lowered = lower(&program, &capacity, &Schedules::default()).unwrap();
         let planned = plan(lowered.clone());
         for (stage, nests) in [("lower", lowered), ("plan", planned)] {
             verify(&nests).unwrap_or_else(|e| panic!("seed {seed} {stage}: {e}\n{program}\n{nests}"));
@@ -53,8 +54,9 @@ fn loops_over_nothing_are_not_run_to_plan_memory() {
             "program p {{ input x: f32[{n}, {m}] output y: f32[{n}, {m}] y[i, j] = x[i, j] * 2.0 for i:{n} j:{m} }}"
         );
         let program = nablac_index::parse(&text).unwrap();
-        let capacity = Capacity { float_registers: 16, general_registers: 14, library: None };
-        let nests = plan(lower(&program, &capacity));
+        let capacity =
+            Capacity { float_registers: 16, general_registers: 14, library: None, ..Capacity::default() };
+        let nests = plan(lower(&program, &capacity, &Schedules::default()).unwrap());
         assert_eq!(verify(&nests), Ok(()));
     }
 }

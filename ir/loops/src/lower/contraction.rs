@@ -13,7 +13,9 @@ use nablac_index::{
 };
 
 use super::dot::Dot;
+use super::pinned::Pins;
 use super::{Capacity, group, rules};
+use crate::error::Error;
 
 /// A reduction that runs as a product of a moving operand with packed constants.
 #[derive(Clone, PartialEq, Debug)]
@@ -102,33 +104,43 @@ impl Factors {
 pub(super) fn prepare(
     mut program: Program,
     capacity: &Capacity,
-) -> (Program, BTreeMap<TensorId, Contraction>) {
+    pins: &Pins,
+) -> Result<(Program, BTreeMap<usize, Contraction>), Error> {
     let mut found = BTreeMap::new();
-    let Some(library) = &capacity.library else { return (program, found) };
-    let mut candidates = vec![];
+    let Some(library) = &capacity.library else {
+        pins.all_met(&|_| false, None)?;
+        return Ok((program, found));
+    };
+    let (mut candidates, mut next) = (vec![], 0);
     program.visit_statements(&mut |counters, statement| {
         let depth = counters.len();
+        let position = next;
+        next += 1;
         if group::reduces_in_registers(&program, statement, depth)
             && let Some(factors) = factors(&program, statement, depth)
         {
-            candidates.push((statement.clone(), factors));
+            candidates.push((position, statement.clone(), factors));
         }
     });
-    for (statement, factors) in candidates {
-        let Some((schedule, dot)) = rules::choose(&program, &statement, &factors, library, capacity) else {
-            continue;
+    for (position, statement, factors) in candidates {
+        let chosen = match pins.get(position) {
+            Some(pinned) if pinned.instruction().is_none() => None,
+            Some(pinned) => Some(pinned.packed(&program, &statement, &factors, library)?),
+            None => rules::choose(&program, &statement, &factors, library, capacity),
         };
+        let Some((schedule, dot)) = chosen else { continue };
         if factors.zero != 0 && !fold_zero(&mut program, &statement, &factors) {
             continue;
         }
         let contraction = pack(&mut program, &statement, &factors, schedule, dot);
-        found.insert(statement.out, contraction);
+        found.insert(position, contraction);
     }
-    (program, found)
+    pins.all_met(&|position| found.contains_key(&position), Some(library))?;
+    Ok((program, found))
 }
 
 /// The factors of `sum += (i32(x[…]) - zero) * i32(w[…])`.
-fn factors(program: &Program, statement: &Statement, depth: usize) -> Option<Factors> {
+pub(super) fn factors(program: &Program, statement: &Statement, depth: usize) -> Option<Factors> {
     let Expr::Binary(Binary::Mul, a, b) = &statement.body else { return None };
     if statement.reduce != Reduce::Sum || program.dtype(statement.out) != DType::I32 {
         return None;

@@ -41,8 +41,13 @@ pub(super) struct Unpack {
 
 /// The widest product that a library has.
 pub(super) fn find(library: &Library) -> Option<Dot> {
+    all(library).into_iter().next()
+}
+
+/// The products that a library has, the widest first.
+pub(super) fn all(library: &Library) -> Vec<Dot> {
     let kinds = [(DType::I8, 16), (DType::I16, 2)];
-    kinds.into_iter().find_map(|(dtype, lanes)| dot(library, dtype, lanes))
+    kinds.into_iter().filter_map(|(dtype, lanes)| dot(library, dtype, lanes)).collect()
 }
 
 fn dot(library: &Library, dtype: DType, lanes: usize) -> Option<Dot> {

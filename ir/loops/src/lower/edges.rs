@@ -4,7 +4,9 @@
 //! (`0 * w` to a sum, `-inf` to a maximum). There, the loop that moves the read is cut to the part that is inside:
 //! `0 <= d*u + rest < extent` is `u >= ceil(-rest / d)` and `u < ceil((extent - rest) / d)`.
 
-use nablac_index::{Access, Binary, DType, Expr, Index, LoopId, Program, Reduce, Unary, Value, arithmetic};
+use nablac_index::{
+    Access, Binary, DType, Expr, Index, Loop, LoopId, Program, Reduce, Statement, Unary, Value, arithmetic,
+};
 
 /// Whether `body` is the identity of `reduce` wherever `access` is outside of its tensor.
 pub(super) fn vanishes_outside(program: &Program, reduce: Reduce, body: &Expr, access: &Access) -> bool {
@@ -74,4 +76,22 @@ pub(super) fn interior(
     let begin = (-low + a - 1).div_euclid(a);
     let end = (extent as i64 - 1 - high).div_euclid(a) + 1;
     Some((begin, end))
+}
+
+/// The iterations of a statement's loop at which every read that it moves, and that a bound may cut, is inside.
+pub(super) fn interior_of(program: &Program, counters: &[&Loop], law: &Statement, l: usize) -> (i64, i64) {
+    let extents = law.extents(counters);
+    let ranges: Vec<(i64, i64)> = extents.iter().map(|&n| (0, (n as i64 - 1).max(0))).collect();
+    let id = LoopId((counters.len() + l) as u32);
+    let whole = (0, law.loops[l].extent as i64);
+    law.accesses().into_iter().filter(|a| a.outside.is_some()).fold(whole, |(begin, end), access| {
+        let shape = program.shape(access.tensor);
+        access.at.iter().zip(shape).filter(|(index, _)| index.loops().contains(&id)).fold(
+            (begin, end),
+            |(begin, end), (index, &extent)| match interior(index, id, extent, &ranges) {
+                Some((first, last)) => (begin.max(first), end.min(last).max(begin.max(first))),
+                None => (begin, begin), // no interior: the loop is not tiled
+            },
+        )
+    })
 }

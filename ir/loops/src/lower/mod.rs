@@ -1,16 +1,18 @@
 //! Index notation to loop nests.
 //!
 //! Owns which statements share a nest (`group`), the order and tiling of loops when nobody asks for another (`schedule`), where
-//! bounds replace tests at the edges of a tensor (`edges`), and building the nest (`nest`, `reduction`). A verified program always lowers.
+//! bounds replace tests at the edges of a tensor (`edges`), what is asked for instead (`pinned`, `chosen`), and building the nest
+//! (`nest`, `reduction`, `tiled`). A verified program always lowers.
 
-use std::collections::BTreeMap;
+use nablac_index::{Program as IndexProgram, Role as IndexRole, Statement, Step as IndexStep, TensorId};
 
-use nablac_index::{Program as IndexProgram, Role as IndexRole, Step as IndexStep, TensorId};
-
+use crate::error::Error;
 use crate::instruction::Library;
 use crate::number::number_variables;
-use crate::program::{Buffer, Program, Role, Step};
+use crate::program::{Buffer, Kernel, Program, Role, Step};
+use crate::schedule::{Pin, Schedules};
 
+mod chosen;
 mod compact;
 mod contraction;
 mod dot;
@@ -18,19 +20,23 @@ mod edges;
 mod group;
 mod nest;
 mod order;
+mod outline;
 mod pack;
+mod pinned;
 mod reduction;
 mod rules;
 mod schedule;
 mod staging;
 mod tiled;
 
-use contraction::Contraction;
-use group::Item;
+use chosen::Chosen;
+use group::{Group, Item};
 
 /// What a machine offers to a nest.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Capacity {
+    /// The machine's name.
+    pub machine: String,
     /// Floating-point registers of the width of the values.
     pub float_registers: usize,
     /// Registers for integers, which addresses and counters share.
@@ -39,10 +45,21 @@ pub struct Capacity {
     pub library: Option<Library>,
 }
 
-/// The loop nests that compute a program. Buffers have no place in the arena yet: that is `plan`'s.
-pub fn lower(program: &IndexProgram, capacity: &Capacity) -> Program {
-    let (program, contractions) = contraction::prepare(program.clone(), capacity);
-    let program = pack::pack_constants(order::order_constants(program, capacity, &contractions));
+/// The schedule of every reduction into registers, as a pin, with what it computes: what `schedules` forces, and the rules' choice
+/// for all else. `lower` makes the same nests of these pins.
+pub fn schedules(
+    program: &IndexProgram,
+    capacity: &Capacity,
+    schedules: &Schedules,
+) -> Result<Vec<(String, Pin)>, Error> {
+    chosen::written(program, capacity, schedules)
+}
+
+/// The loop nests that compute a program; `schedules` overrides the rules for the kernels that it pins. Buffers have no place in the
+/// arena yet: that is `plan`'s.
+pub fn lower(program: &IndexProgram, capacity: &Capacity, schedules: &Schedules) -> Result<Program, Error> {
+    let (program, chosen) = chosen::choose(program, capacity, schedules)?;
+    let program = pack::pack_constants(order::order_constants(program, &chosen));
     let buffers = program.tensors.iter().map(|tensor| Buffer {
         name: tensor.name.clone(),
         dtype: tensor.dtype,
@@ -56,27 +73,20 @@ pub fn lower(program: &IndexProgram, capacity: &Capacity) -> Program {
         },
         offset: None,
     });
-    let mut lowering = Lowering {
-        program: &program,
-        capacity,
-        contractions,
-        counters: vec![],
-        begun: vec![],
-        names: vec![],
-    };
+    let mut lowering = Lowering::new(&program, chosen);
     let steps = lowering.steps(&program.steps);
     let library = capacity.library.clone();
     let lowered =
         Program { name: program.name.clone(), library, buffers: buffers.collect(), steps, arena_bytes: 0 };
-    number_variables(compact::compact(lowered))
+    Ok(number_variables(compact::compact(lowered)))
 }
 
 /// What goes from one nest to the next while a program is lowered.
 struct Lowering<'a> {
     program: &'a IndexProgram,
-    capacity: &'a Capacity,
-    /// The reductions that run as products of packed operands, by what they write.
-    contractions: BTreeMap<TensorId, Contraction>,
+    /// Its statements, in the order of the text.
+    statements: Vec<&'a Statement>,
+    chosen: Chosen,
     counters: Vec<&'a nablac_index::Loop>,
     /// Tensors that hold their reduction's identity, or a value, already.
     begun: Vec<TensorId>,
@@ -85,16 +95,35 @@ struct Lowering<'a> {
 }
 
 impl<'a> Lowering<'a> {
+    fn new(program: &'a IndexProgram, chosen: Chosen) -> Lowering<'a> {
+        let statements = program.statements();
+        Lowering { program, statements, chosen, counters: vec![], begun: vec![], names: vec![] }
+    }
+
+    /// A statement's place among the program's.
+    fn position(&self, statement: &Statement) -> usize {
+        self.statements.iter().position(|s| std::ptr::eq(*s, statement)).unwrap_or(self.statements.len())
+    }
+
     fn steps(&mut self, steps: &'a [IndexStep]) -> Vec<Step> {
+        self.steps_with(steps, &mut |lowering, group| Some(nest::kernel(lowering, group)))
+    }
+
+    /// The steps, with a group's kernel as `kernel` builds it, if it does.
+    fn steps_with(
+        &mut self,
+        steps: &'a [IndexStep],
+        kernel: &mut dyn FnMut(&mut Self, &Group<'a>) -> Option<Kernel>,
+    ) -> Vec<Step> {
         let mut lowered = vec![];
         for item in group::items(self.program, steps, self.counters.len()) {
             match item {
-                Item::Group(group) => lowered.push(Step::Kernel(nest::kernel(self, &group))),
+                Item::Group(group) => lowered.extend(kernel(self, &group).map(Step::Kernel)),
                 Item::Repeat(repeat) => {
                     lowered.extend(nest::fills_before(self, repeat));
                     self.counters.push(&repeat.counter);
                     let outside = self.begun.clone();
-                    let body = self.steps(&repeat.body);
+                    let body = self.steps_with(&repeat.body, kernel);
                     self.begun = outside;
                     self.counters.pop();
                     lowered.push(Step::Repeat {
@@ -106,9 +135,9 @@ impl<'a> Lowering<'a> {
                 }
                 Item::Branch(branch) => {
                     let before = self.begun.clone();
-                    let then = self.steps(&branch.then);
+                    let then = self.steps_with(&branch.then, kernel);
                     self.begun = before;
-                    let otherwise = self.steps(&branch.otherwise);
+                    let otherwise = self.steps_with(&branch.otherwise, kernel);
                     lowered.push(Step::Branch { condition: branch.condition, then, otherwise });
                 }
             }

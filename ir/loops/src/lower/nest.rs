@@ -14,15 +14,7 @@ use crate::program::{For, Kernel, Kind, Register, Statement, Step};
 /// The kernel of a group.
 pub(super) fn kernel<'a>(lowering: &mut Lowering<'a>, group: &Group<'a>) -> Kernel {
     let main = group.main;
-    let label = group
-        .statements()
-        .iter()
-        .rev()
-        .map(|s| s.label.as_str())
-        .find(|l| !l.is_empty())
-        .unwrap_or("")
-        .to_string();
-    let name = lowering.name(if main.label.is_empty() { &label } else { &main.label }, main.out);
+    let name = name_of(lowering, group);
     let laws = group.statements().iter().map(|s| lowering.program.law_text(&lowering.counters, s)).collect();
     let once = group.statements().iter().fold(0u64, |macs, s| macs.saturating_add(s.macs()));
     let all = lowering.counters.iter().fold(once, |macs, c| macs.saturating_mul(c.extent as u64));
@@ -38,7 +30,7 @@ pub(super) fn kernel<'a>(lowering: &mut Lowering<'a>, group: &Group<'a>) -> Kern
         kernel: Kernel { name, laws, macs, variables, registers: vec![], body: vec![] },
         ranges,
     };
-    let contraction = nest.lowering.contractions.get(&main.out).cloned();
+    let contraction = nest.lowering.chosen.contractions.get(&nest.lowering.position(main)).cloned();
     let body = if let Some(contraction) = contraction {
         nest.tiled(group, &contraction)
     } else if group.in_registers {
@@ -50,6 +42,14 @@ pub(super) fn kernel<'a>(lowering: &mut Lowering<'a>, group: &Group<'a>) -> Kern
     };
     nest.kernel.body = body;
     nest.kernel
+}
+
+/// The name of a group's kernel.
+pub(super) fn name_of(lowering: &mut Lowering, group: &Group) -> String {
+    let main = group.main;
+    let labels = group.statements();
+    let label = labels.iter().rev().map(|s| s.label.as_str()).find(|l| !l.is_empty()).unwrap_or("");
+    lowering.name(if main.label.is_empty() { label } else { &main.label }, main.out)
 }
 
 /// Fills, before a repetition, the tensors that its iterations accumulate slice by slice.

@@ -5,26 +5,20 @@
 
 use std::collections::BTreeMap;
 
-use nablac_index::{Index, Program, Reduce, Role, Statement, TensorId, for_each_carry, reorder_dimensions};
+use nablac_index::{Index, Program, Role, Statement, TensorId, for_each_carry, reorder_dimensions};
 
-use super::contraction::Contraction;
-use super::{Capacity, group, schedule};
+use super::chosen::Chosen;
+use super::schedule::Schedule;
 
 /// Permutes every constant that a reduction into registers reads with more than one dimension.
-pub(super) fn order_constants(
-    program: Program,
-    capacity: &Capacity,
-    contractions: &BTreeMap<TensorId, Contraction>,
-) -> Program {
+pub(super) fn order_constants(program: Program, chosen: &Chosen) -> Program {
     let mut orders: BTreeMap<TensorId, Vec<usize>> = BTreeMap::new();
+    let mut next = 0;
     program.visit_statements(&mut |counters, statement| {
-        let depth = counters.len();
-        let reduces = statement.reduce != Reduce::Set && statement.reduce != Reduce::ArgMax;
-        let packed = contractions.contains_key(&statement.out);
-        if !reduces || packed || !group::reduces_in_registers(&program, statement, depth) {
-            return;
-        }
-        let rank = loop_ranks(&program, statement, depth, capacity);
+        let position = next;
+        next += 1;
+        let Some(schedule) = chosen.plain.get(&position) else { return };
+        let rank = loop_ranks(schedule, statement, counters.len());
         for access in statement.accesses() {
             let constant = matches!(program.tensor(access.tensor).role, Role::Constant(_));
             if constant && access.at.len() > 1 && access.outside.is_none() {
@@ -43,13 +37,12 @@ pub(super) fn order_constants(
 }
 
 /// How far inside of the nest each loop that a statement sees runs.
-fn loop_ranks(program: &Program, statement: &Statement, depth: usize, capacity: &Capacity) -> Vec<usize> {
-    let chosen = schedule::choose(program, statement, depth, capacity, &|l| statement.loops[l].extent);
+fn loop_ranks(schedule: &Schedule, statement: &Statement, depth: usize) -> Vec<usize> {
     let mut rank = vec![0; depth + statement.loops.len()];
-    for (position, (l, tile)) in chosen.space.iter().enumerate() {
+    for (position, (l, tile)) in schedule.space.iter().enumerate() {
         rank[depth + l] = position + if *tile > 1 { 2 * statement.loops.len() } else { 0 };
     }
-    for (position, l) in chosen.reduced.iter().enumerate() {
+    for (position, l) in schedule.reduced.iter().enumerate() {
         rank[depth + l] = position + statement.loops.len();
     }
     rank

@@ -9,7 +9,7 @@ use nablac_index::{Access, Expr, Index, LoopId, Reduce, Statement as Law, Tensor
 use super::edges;
 use super::group::{self, Group};
 use super::nest::{Environment, Nest};
-use super::schedule::{self, Schedule};
+use super::schedule::Schedule;
 use crate::program::{For, Kind, Statement};
 
 /// A register tile: its variables with their extents, outermost first.
@@ -27,12 +27,8 @@ struct Reduction<'g, 'a> {
 impl<'a> Nest<'_, 'a> {
     pub(super) fn reduction(&mut self, group: &Group<'a>) -> Vec<Statement> {
         let law = group.main;
-        let tileable = |l: usize| {
-            let (begin, end) = self.interior(law, l);
-            (end - begin).max(0) as usize
-        };
         let schedule =
-            schedule::choose(self.lowering.program, law, self.depth, self.lowering.capacity, &tileable);
+            self.lowering.chosen.plain.get(&self.lowering.position(law)).cloned().unwrap_or_default();
         let variables = law.loops.iter().map(|l| self.loop_variable(l)).collect();
         let tile_variables = (0..law.loops.len())
             .map(|l| {
@@ -45,22 +41,8 @@ impl<'a> Nest<'_, 'a> {
         self.space(&reduction, 0, vec![None; law.loops.len()], vec![])
     }
 
-    /// The iterations of a loop at which every read that it moves, and that a bound may cut, is inside.
     fn interior(&self, law: &Law, l: usize) -> (i64, i64) {
-        let extents = law.extents(&self.lowering.counters);
-        let ranges: Vec<(i64, i64)> = extents.iter().map(|&n| (0, (n as i64 - 1).max(0))).collect();
-        let id = LoopId((self.depth + l) as u32);
-        let whole = (0, law.loops[l].extent as i64);
-        law.accesses().into_iter().filter(|a| a.outside.is_some()).fold(whole, |(begin, end), access| {
-            let shape = self.lowering.program.shape(access.tensor);
-            access.at.iter().zip(shape).filter(|(index, _)| index.loops().contains(&id)).fold(
-                (begin, end),
-                |(begin, end), (index, &extent)| match edges::interior(index, id, extent, &ranges) {
-                    Some((first, last)) => (begin.max(first), end.min(last).max(begin.max(first))),
-                    None => (begin, begin), // no interior: the loop is not tiled
-                },
-            )
-        })
+        edges::interior_of(self.lowering.program, &self.lowering.counters, law, l)
     }
 
     /// The space loops from `level` on.

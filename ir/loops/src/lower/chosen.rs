@@ -1,0 +1,146 @@
+//! The schedules of a program's reductions: what pins ask for, and the rules for the rest; as structures, and as text says them.
+
+use std::collections::BTreeMap;
+
+use nablac_index::{Program, Reduce, Role, Statement};
+
+use super::contraction::{self, Contraction};
+use super::pinned::Pins;
+use super::schedule::{self, Schedule};
+use super::{Capacity, edges, group, outline};
+use crate::error::Error;
+use crate::schedule::{Axis, For, How, Line, Name, Pin, Place, Schedules, Stored};
+
+/// The schedule of every reduction, by its place among the program's statements.
+#[derive(Clone, Default)]
+pub(super) struct Chosen {
+    /// Those that run as products of packed operands.
+    pub contractions: BTreeMap<usize, Contraction>,
+    /// The others.
+    pub plain: BTreeMap<usize, Schedule>,
+}
+
+/// Chooses all schedules, and prepares the program for them.
+pub(super) fn choose(
+    program: &Program,
+    capacity: &Capacity,
+    schedules: &Schedules,
+) -> Result<(Program, Chosen), Error> {
+    let pins = Pins::read(program, capacity, schedules)?;
+    let (prepared, contractions) = contraction::prepare(program.clone(), capacity, &pins)?;
+    let plain = plain(&prepared, capacity, &pins, &contractions)?;
+    Ok((prepared, Chosen { contractions, plain }))
+}
+
+fn plain(
+    program: &Program,
+    capacity: &Capacity,
+    pins: &Pins,
+    contractions: &BTreeMap<usize, Contraction>,
+) -> Result<BTreeMap<usize, Schedule>, Error> {
+    let (mut plain, mut position, mut failure) = (BTreeMap::new(), 0, None);
+    program.visit_statements(&mut |counters, statement| {
+        let (own, depth) = (position, counters.len());
+        position += 1;
+        let reduces = statement.reduce != Reduce::Set && statement.reduce != Reduce::ArgMax;
+        if !reduces
+            || contractions.contains_key(&own)
+            || !group::reduces_in_registers(program, statement, depth)
+        {
+            return;
+        }
+        let pinned = pins.get(own).map(|pinned| pinned.plain(statement, depth));
+        match pinned.transpose() {
+            Err(error) => failure = failure.take().or(Some(error)),
+            Ok(pinned) => {
+                _ = plain
+                    .insert(own, pinned.unwrap_or_else(|| by_rule(program, statement, counters, capacity)))
+            }
+        }
+    });
+    failure.map_or(Ok(plain), Err)
+}
+
+/// The schedule of a reduction that nobody asks another for.
+fn by_rule(
+    program: &Program,
+    statement: &Statement,
+    counters: &[&nablac_index::Loop],
+    capacity: &Capacity,
+) -> Schedule {
+    let tileable = |l: usize| {
+        let (begin, end) = edges::interior_of(program, counters, statement, l);
+        (end - begin).max(0) as usize
+    };
+    schedule::choose(program, statement, counters.len(), capacity, &tileable)
+}
+
+/// The schedule of every reduction into registers, as pins, each with what it computes.
+pub(super) fn written(
+    program: &Program,
+    capacity: &Capacity,
+    schedules: &Schedules,
+) -> Result<Vec<(String, Pin)>, Error> {
+    let (_, chosen) = choose(program, capacity, schedules)?;
+    let kernels = outline::kernels(program);
+    let lines = |kernel: &outline::Named| match chosen.contractions.get(&kernel.position) {
+        Some(contraction) => packed_lines(program, kernel.main, kernel.depth, contraction),
+        None => chosen
+            .plain
+            .get(&kernel.position)
+            .map(|schedule| plain_lines(kernel.main, schedule))
+            .unwrap_or_default(),
+    };
+    let pin = |kernel: &outline::Named| Pin {
+        kernels: vec![Name::from(kernel.name.as_str())],
+        how: How::Written(lines(kernel)),
+    };
+    Ok(kernels.iter().filter(|k| k.in_registers).map(|k| (k.law.clone(), pin(k))).collect())
+}
+
+fn axis(statement: &Statement, l: usize, padded: usize) -> Axis {
+    let own = &statement.loops[l];
+    Axis { name: own.name.as_str().into(), padded: (padded != own.extent).then(|| padded.into()) }
+}
+
+/// A space loop's line.
+fn space_line(statement: &Statement, (l, step): (usize, usize)) -> Line {
+    let axes = vec![axis(statement, l, statement.loops[l].extent)];
+    Line::For(For { axes, step: (step > 1).then(|| step.into()), ..For::default() })
+}
+
+fn plain_lines(statement: &Statement, schedule: &Schedule) -> Vec<Line> {
+    let reduced = schedule.reduced.iter().map(|&l| {
+        let axes = vec![axis(statement, l, statement.loops[l].extent)];
+        Line::For(For { axes, unroll: schedule.unrolled.contains(&l), ..For::default() })
+    });
+    schedule.space.iter().map(|&space| space_line(statement, space)).chain(reduced).collect()
+}
+
+fn packed_lines(
+    program: &Program,
+    statement: &Statement,
+    depth: usize,
+    contraction: &Contraction,
+) -> Vec<Line> {
+    let schedule = &contraction.schedule;
+    let stored = |tensor, dtype| Stored {
+        tensor: program.tensor(tensor).name.as_str().into(),
+        dtype,
+        place: Place::default(),
+    };
+    let mut lines: Vec<Line> = schedule.space.iter().map(|&space| space_line(statement, space)).collect();
+    if let (Some(around), Some(staged)) = (schedule.staged, &contraction.staged) {
+        lines.insert(around, Line::Buffer(stored(contraction.access.tensor, staged.dtype)));
+    }
+    lines.push(Line::For(For {
+        axes: schedule.reduced.iter().map(|&(l, padded)| axis(statement, l, padded)).collect(),
+        step: Some(schedule.chunk.into()),
+        instruction: Some(contraction.dot.multiply.as_str().into()),
+        ..For::default()
+    }));
+    let constants = contraction::factors(program, statement, depth).map(|factors| factors.constant.tensor);
+    let is_constant = |id: &nablac_index::TensorId| matches!(program.tensor(*id).role, Role::Constant(_));
+    lines.extend(constants.filter(is_constant).map(|id| Line::Pack(stored(id, schedule.packed))));
+    lines
+}

@@ -1,0 +1,51 @@
+//! The kernels of a program by name, before any of them is built.
+//!
+//! Owns which statement a name stands for: the way through a program is lowering's own, without the nests.
+
+use nablac_index::{Program, Reduce, Statement};
+
+use super::group::Group;
+use super::{Chosen, Lowering, nest};
+
+/// A kernel that has a statement of the program; those that only fill a tensor have none.
+pub(super) struct Named<'a> {
+    /// The kernel's name.
+    pub name: String,
+    /// The main statement.
+    pub main: &'a Statement,
+    /// Where it stands among the program's statements.
+    pub position: usize,
+    /// How many counters are around it.
+    pub depth: usize,
+    /// Whether it reduces into registers.
+    pub in_registers: bool,
+    /// What it computes, as text.
+    pub law: String,
+}
+
+/// The kernels in order.
+pub(super) fn kernels<'a>(program: &'a Program) -> Vec<Named<'a>> {
+    let mut found = vec![];
+    let mut lowering = Lowering::new(program, Chosen::default());
+    lowering.steps_with(&program.steps, &mut |lowering, group| {
+        found.push(named(lowering, group));
+        None
+    });
+    found
+}
+
+fn named<'a>(lowering: &mut Lowering<'a>, group: &Group<'a>) -> Named<'a> {
+    let main = group.main;
+    let name = nest::name_of(lowering, group);
+    if main.reduce != Reduce::ArgMax {
+        lowering.begun.push(main.out);
+    }
+    Named {
+        name,
+        main,
+        position: lowering.position(main),
+        depth: lowering.counters.len(),
+        in_registers: group.in_registers,
+        law: lowering.program.law_text(&lowering.counters, main),
+    }
+}

@@ -1,0 +1,492 @@
+//! Schedules that are asked for: from lines to the loops of a statement, and whether its nest can have them.
+//!
+//! Owns every rule of legality, so that what comes out of here is built without a question: the rules of `rules` are advice, and a
+//! tile that the registers cannot hold is slow, not wrong.
+
+use std::collections::BTreeMap;
+
+use nablac_index::{DType, Program, Statement};
+
+use super::contraction::{self, Factors, remaining};
+use super::dot::{self, Dot};
+use super::schedule::Schedule;
+use super::{Capacity, outline};
+use crate::error::Error;
+use crate::instruction::Library;
+use crate::schedule::{Amount, Axis, For, Line, Machine, Name, Place, Schedules, Stored, settle};
+
+/// The most products that are written out one by one: beyond it C compilers take minutes over one function.
+const MOST_WRITTEN_OUT: usize = 1 << 14;
+
+/// The most that a reduced loop is padded to.
+const MOST_PADDED: usize = 1 << 24;
+
+/// What pins ask for, by the main statement's place among the program's statements.
+#[derive(Default)]
+pub(super) struct Pins {
+    pinned: BTreeMap<usize, Pinned>,
+}
+
+/// What a pin asks of one kernel.
+pub(super) struct Pinned {
+    kernel: Name,
+    lines: Vec<Line>,
+}
+
+impl Pins {
+    /// The pins of a program's kernels.
+    pub(super) fn read(program: &Program, capacity: &Capacity, schedules: &Schedules) -> Result<Pins, Error> {
+        let mut pins = Pins::default();
+        if schedules.pins().next().is_none() {
+            return Ok(pins);
+        }
+        let kernels = outline::kernels(program);
+        for pin in schedules.pins() {
+            for name in &pin.kernels {
+                let kernel = kernels.iter().find(|kernel| kernel.name == name.text);
+                let kernel = kernel.ok_or_else(|| unknown_kernel(name, &kernels))?;
+                if !kernel.in_registers {
+                    let message = format!(
+                        "kernel `{}` has no schedule: only sums and their kin into registers have one",
+                        name.text
+                    );
+                    return Err(Error::schedule(name.place, message));
+                }
+                let loops = &kernel.main.loops;
+                let machine = Machine {
+                    name: &capacity.machine,
+                    general_registers: capacity.general_registers,
+                    float_registers: capacity.float_registers,
+                    extents: loops.iter().map(|l| (l.name.as_str(), l.extent)).collect(),
+                };
+                let lines = settle(schedules, pin, name, &machine)?;
+                if pins.pinned.insert(kernel.position, Pinned { kernel: name.clone(), lines }).is_some() {
+                    return Err(Error::schedule(
+                        name.place,
+                        format!("kernel `{}` is pinned twice", name.text),
+                    ));
+                }
+            }
+        }
+        Ok(pins)
+    }
+
+    /// What is asked of the statement at a place.
+    pub(super) fn get(&self, position: usize) -> Option<&Pinned> {
+        self.pinned.get(&position)
+    }
+
+    /// Every pin that asks for an instruction must have got it.
+    pub(super) fn all_met(
+        &self,
+        met: &dyn Fn(usize) -> bool,
+        library: Option<&Library>,
+    ) -> Result<(), Error> {
+        for (position, pinned) in &self.pinned {
+            if let Some(name) = pinned.instruction().filter(|_| !met(*position)) {
+                return Err(match library {
+                    None => unknown_instruction(name, &[]),
+                    Some(library) => {
+                        product(library, name)?;
+                        let kernel = &pinned.kernel.text;
+                        let message = format!(
+                            "kernel `{kernel}` has no use for `{}`: it sums no products of 8-bit integers with 8-bit constants",
+                            name.text
+                        );
+                        Error::schedule(name.place, message)
+                    }
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unknown_kernel(name: &Name, kernels: &[outline::Named]) -> Error {
+    let known: Vec<&str> = kernels.iter().filter(|k| k.in_registers).map(|k| k.name.as_str()).collect();
+    let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+    let message = format!("there is no kernel `{}`; those with a schedule are {known}", name.text);
+    Error::schedule(name.place, message)
+}
+
+fn unknown_instruction(name: &Name, products: &[Dot]) -> Error {
+    let known: Vec<&str> = products.iter().map(|dot| dot.multiply.as_str()).collect();
+    let message = match known.is_empty() {
+        true => format!("the target has no instruction `{}`, nor another that sums products", name.text),
+        false => format!("the target sums no products with `{}`; it has {}", name.text, known.join(", ")),
+    };
+    Error::schedule(name.place, message)
+}
+
+/// The instructions of a product by the name of the one that multiplies.
+fn product(library: &Library, name: &Name) -> Result<Dot, Error> {
+    let products = dot::all(library);
+    let found = products.iter().find(|dot| dot.multiply == name.text).cloned();
+    found.ok_or_else(|| unknown_instruction(name, &products))
+}
+
+/// A pin's lines as loops of a statement.
+struct Nest<'p> {
+    /// Space loops with their steps.
+    space: Vec<(usize, usize, Place)>,
+    /// How many of them are around the buffer.
+    buffer: Option<(usize, &'p Stored)>,
+    pack: Option<&'p Stored>,
+    /// The lines of reduced loops, each with its loops.
+    reduced: Vec<(Vec<usize>, &'p For)>,
+}
+
+impl Pinned {
+    fn error<T>(&self, place: Place, message: String) -> Result<T, Error> {
+        Err(Error::schedule(place, format!("kernel `{}`: {message}", self.kernel.text)))
+    }
+
+    /// The instruction that it asks for.
+    pub(super) fn instruction(&self) -> Option<&Name> {
+        self.lines.iter().find_map(|line| match line {
+            Line::For(loops) => loops.instruction.as_ref(),
+            _ => None,
+        })
+    }
+
+    fn nest(&self, statement: &Statement, depth: usize) -> Result<Nest<'_>, Error> {
+        let reduced = statement.reduced_loops(depth);
+        let mut nest = Nest { space: vec![], buffer: None, pack: None, reduced: vec![] };
+        for line in &self.lines {
+            match line {
+                Line::Buffer(stored) if !nest.reduced.is_empty() => {
+                    return self.error(stored.place, "a buffer stands in front of the reduced loops".into());
+                }
+                Line::Buffer(stored) if nest.buffer.is_some() => {
+                    return self.error(stored.place, "there is a buffer already".into());
+                }
+                Line::Buffer(stored) => nest.buffer = Some((nest.space.len(), stored)),
+                Line::Pack(stored) if nest.pack.is_some() => {
+                    return self.error(stored.place, "there is a `pack` already".into());
+                }
+                Line::Pack(stored) => nest.pack = Some(stored),
+                Line::For(loops) => {
+                    let own = loops.axes.iter().map(|axis| self.axis(axis, statement, &reduced));
+                    let own = own.collect::<Result<Vec<usize>, Error>>()?;
+                    match own.iter().filter(|l| reduced.contains(l)).count() {
+                        0 => nest.space.push(self.space_loop(&nest, &own, loops, statement)?),
+                        n if n == own.len() => self.reduced_loops(&mut nest, own, loops, statement)?,
+                        _ => {
+                            let message = "loops over the result and reduced ones do not run as one";
+                            return self.error(loops.place, message.into());
+                        }
+                    }
+                }
+            }
+        }
+        let missing = (0..statement.loops.len()).find(|l| {
+            let in_space = nest.space.iter().any(|(own, ..)| own == l);
+            !in_space && !nest.reduced.iter().any(|(own, _)| own.contains(l))
+        });
+        match missing {
+            Some(l) => self.error(self.kernel.place, format!("`for {}` is missing", statement.loops[l].name)),
+            None => Ok(nest),
+        }
+    }
+
+    fn axis(&self, axis: &Axis, statement: &Statement, reduced: &[usize]) -> Result<usize, Error> {
+        let position = statement.loops.iter().position(|l| l.name == axis.name.text);
+        position.map_or_else(
+            || {
+                let names = |inside: bool| {
+                    let own = (0..statement.loops.len()).filter(|l| reduced.contains(l) == inside);
+                    own.map(|l| statement.loops[l].name.as_str()).collect::<Vec<_>>().join(", ")
+                };
+                let (space, inside) = (names(false), names(true));
+                let message = format!(
+                    "it has no loop `{}`; its loops are {space}, and reduced {inside}",
+                    axis.name.text
+                );
+                self.error(axis.name.place, message)
+            },
+            Ok,
+        )
+    }
+
+    fn space_loop(
+        &self,
+        nest: &Nest,
+        own: &[usize],
+        loops: &For,
+        statement: &Statement,
+    ) -> Result<(usize, usize, Place), Error> {
+        let [l] = own[..] else {
+            return self.error(loops.place, "only reduced loops run as one: write a line for each".into());
+        };
+        let name = &statement.loops[l].name;
+        let wrong = [
+            (!nest.reduced.is_empty(), format!("`{name}` is no reduced loop: it stands in front of those")),
+            (loops.axes[0].padded.is_some(), format!("`{name}` is no reduced loop: only those are padded")),
+            (loops.unroll, format!("`{name}` is no reduced loop: `step` writes its iterations out")),
+            (loops.instruction.is_some(), format!("`{name}` is no reduced loop: `use` stands behind those")),
+        ];
+        if let Some((_, message)) = wrong.into_iter().find(|(wrong, _)| *wrong) {
+            return self.error(loops.place, message);
+        }
+        let step = amount(loops.step.as_ref()).unwrap_or(1);
+        match nest.space.iter().rfind(|(other, ..)| *other == l) {
+            Some((_, 1, _)) if statement.loops[l].extent > 1 => self.error(
+                loops.place,
+                format!("there is a `for {name}` already, and its step leaves nothing over"),
+            ),
+            Some((_, outer, _)) if step > *outer => self.error(
+                loops.place,
+                format!("`for {name}` goes in steps of {outer} already, further outside"),
+            ),
+            _ => Ok((l, step, loops.place)),
+        }
+    }
+
+    fn reduced_loops<'p>(
+        &self,
+        nest: &mut Nest<'p>,
+        own: Vec<usize>,
+        loops: &'p For,
+        statement: &Statement,
+    ) -> Result<(), Error> {
+        let before = |position: usize, l: usize| {
+            own[..position].contains(&l) || nest.reduced.iter().any(|(other, _)| other.contains(&l))
+        };
+        if let Some((_, &l)) = own.iter().enumerate().find(|(position, l)| before(*position, **l)) {
+            let message = format!("there is a `for {}` already", statement.loops[l].name);
+            return self.error(loops.place, message);
+        }
+        nest.reduced.push((own, loops));
+        Ok(())
+    }
+
+    /// The schedule of a reduction whose terms are computed one by one.
+    pub(super) fn plain(&self, statement: &Statement, depth: usize) -> Result<Schedule, Error> {
+        let nest = self.nest(statement, depth)?;
+        if let Some(stored) = nest.buffer.map(|(_, stored)| stored).or(nest.pack) {
+            return self
+                .error(stored.place, "only a nest with `use` has a buffer or packed constants".into());
+        }
+        let mut schedule = Schedule::default();
+        for (l, step, place) in nest.space {
+            if schedule.space.iter().any(|(other, _)| *other == l) {
+                let message = format!("there is a `for {}` already", statement.loops[l].name);
+                return self.error(place, message);
+            }
+            schedule.space.push((l, step.min(statement.loops[l].extent.max(1))));
+        }
+        for (own, loops) in nest.reduced {
+            let [l] = own[..] else {
+                return self.error(loops.place, "loops run as one only with `use`".into());
+            };
+            let name = &statement.loops[l].name;
+            if loops.step.is_some() {
+                let message = format!("`{name}` is a reduced loop: it has a `step` only with `use`");
+                return self.error(loops.place, message);
+            }
+            if loops.axes[0].padded.is_some() {
+                return self.error(loops.place, format!("`{name}` is padded only with `use`"));
+            }
+            schedule.reduced.push(l);
+            schedule.unrolled.extend(loops.unroll.then_some(l));
+        }
+        let points = schedule.space.iter().map(|(_, step)| *step);
+        let terms = schedule.unrolled.iter().map(|&l| statement.loops[l].extent);
+        self.small_enough(points.chain(terms))?;
+        Ok(schedule)
+    }
+
+    /// What is written out has bounds.
+    fn small_enough(&self, factors: impl Iterator<Item = usize>) -> Result<(), Error> {
+        let products = factors.fold(1usize, |all, n| all.saturating_mul(n.max(1)));
+        if products <= MOST_WRITTEN_OUT {
+            return Ok(());
+        }
+        let message =
+            format!("it would write out {products} terms; at most {MOST_WRITTEN_OUT} are, in smaller steps");
+        self.error(self.kernel.place, message)
+    }
+
+    /// The schedule of a product of packed operands, and its instructions.
+    pub(super) fn packed(
+        &self,
+        program: &Program,
+        statement: &Statement,
+        factors: &Factors,
+        library: &Library,
+    ) -> Result<(contraction::Schedule, Dot), Error> {
+        let nest = self.nest(statement, factors.depth)?;
+        let [(own, loops)] = &nest.reduced[..] else {
+            let place = nest.reduced.last().map_or(self.kernel.place, |(_, loops)| loops.place);
+            return self
+                .error(place, "all reduced loops run as one with `use`: write one line for them".into());
+        };
+        let Some(instruction) = &loops.instruction else {
+            return self.error(loops.place, "`use` stands behind the reduced loops".into());
+        };
+        let dot = product(library, instruction)?;
+        if loops.unroll {
+            return self.error(loops.place, "`step` says how many terms are written out with `use`".into());
+        }
+        let reduced = self.padded(own, loops, factors)?;
+        let space: Vec<(usize, usize)> = nest.space.iter().map(|&(l, step, _)| (l, step)).collect();
+        let packed = self.pack(program, &nest, factors, &dot)?;
+        let staged = self.buffer(program, &nest, factors, &dot)?;
+        let whole: usize = reduced.iter().map(|(_, padded)| padded).product();
+        let group = dot.group(packed);
+        let length = whole.next_multiple_of(group);
+        let chunk = amount(loops.step.as_ref()).unwrap_or(length);
+        if !chunk.is_multiple_of(group) {
+            let message =
+                format!("a step of {chunk} is not whole instructions: they take {group} terms at a time");
+            return self.error(loops.place, message);
+        }
+        let schedule = contraction::Schedule { space, reduced, chunk, staged, packed };
+        self.sliding(&nest, &schedule, statement, factors)?;
+        match staged {
+            Some(_) => {}
+            None => self.direct(program, &schedule, statement, factors, &dot, loops)?,
+        }
+        let tiled = (0..factors.extents.len()).filter(|l| !own.contains(l));
+        let points = tiled.map(|l| remaining(&schedule.space, l, factors.extents[l]));
+        self.small_enough(points.chain([chunk.min(length)]))?;
+        Ok((schedule, dot))
+    }
+
+    /// The reduced loops with the extents that they are padded to.
+    fn padded(&self, own: &[usize], loops: &For, factors: &Factors) -> Result<Vec<(usize, usize)>, Error> {
+        let mut padded = vec![];
+        for (&l, axis) in own.iter().zip(&loops.axes) {
+            let extent = factors.extents[l];
+            let to = amount(axis.padded.as_ref()).unwrap_or(extent);
+            if to < extent {
+                let message = format!("`{}` cannot be padded to {to}: it has {extent}", axis.name.text);
+                return self.error(axis.name.place, message);
+            }
+            padded.push((l, to));
+        }
+        let whole = padded.iter().fold(1usize, |all, (_, n)| all.saturating_mul(*n));
+        match whole > MOST_PADDED {
+            true => self.error(
+                loops.place,
+                format!(
+                    "the reduced loops have {whole} terms with padding; at most {MOST_PADDED} are supported"
+                ),
+            ),
+            false => Ok(padded),
+        }
+    }
+
+    /// The type of packed constants: as they are, if the pin does not say.
+    fn pack(&self, program: &Program, nest: &Nest, factors: &Factors, dot: &Dot) -> Result<DType, Error> {
+        let Some(stored) = nest.pack else { return Ok(DType::I8) };
+        let own = &program.tensor(factors.constant.tensor).name;
+        if stored.tensor.text != *own {
+            let message = format!("`{}` is not its constant: that is `{own}`", stored.tensor.text);
+            return self.error(stored.tensor.place, message);
+        }
+        if stored.dtype != DType::I8 && stored.dtype != dot.dtype {
+            let (asked, other) = (stored.dtype.name(), dot.dtype.name());
+            let message =
+                format!("`{}` cannot take constants packed as {asked}: i8 or {other}", dot.multiply);
+            return self.error(stored.place, message);
+        }
+        Ok(stored.dtype)
+    }
+
+    /// How many loops are around the buffer.
+    fn buffer(
+        &self,
+        program: &Program,
+        nest: &Nest,
+        factors: &Factors,
+        dot: &Dot,
+    ) -> Result<Option<usize>, Error> {
+        let moving = program.tensor(factors.moving.tensor);
+        let bytes = dot.dtype == DType::I8 && moving.dtype != DType::I8;
+        if bytes {
+            let message =
+                format!("`{}` multiplies i8, and `{}` is {}", dot.multiply, moving.name, moving.dtype.name());
+            return self.error(self.instruction().map_or(self.kernel.place, |name| name.place), message);
+        }
+        let Some((around, stored)) = nest.buffer else { return Ok(None) };
+        if stored.tensor.text != moving.name {
+            let message = format!(
+                "`{}` has no buffer: what it reads at run time is `{}`",
+                stored.tensor.text, moving.name
+            );
+            return self.error(stored.tensor.place, message);
+        }
+        if stored.dtype != dot.dtype {
+            let message =
+                format!("`{}` multiplies {}: the buffer has that type", dot.multiply, dot.dtype.name());
+            return self.error(stored.place, message);
+        }
+        Ok(Some(around))
+    }
+
+    /// In the buffer the reduced loops are neighbours: only along the first of them may a window slide.
+    fn sliding(
+        &self,
+        nest: &Nest,
+        schedule: &contraction::Schedule,
+        statement: &Statement,
+        factors: &Factors,
+    ) -> Result<(), Error> {
+        let Some(around) = schedule.staged else { return Ok(()) };
+        for &(reduced, _) in schedule.reduced.iter().skip(1) {
+            let slides = |l: usize| factors.moves(l).map(|m| m.0) == factors.moves(reduced).map(|m| m.0);
+            let open = |l: usize| remaining(&schedule.space[..around], l, factors.extents[l]) > 1;
+            let own = schedule.space.iter().map(|(l, _)| *l).find(|&l| slides(l) && open(l));
+            if let Some(l) = own {
+                let (space, inner) = (&statement.loops[l].name, &statement.loops[reduced].name);
+                let message = format!(
+                    "`{space}` slides along `{inner}`: name `{inner}` first, or put `for {space}` in front of the buffer with step 1"
+                );
+                return self
+                    .error(nest.buffer.map_or(self.kernel.place, |(_, stored)| stored.place), message);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the operand can be read where it is.
+    fn direct(
+        &self,
+        program: &Program,
+        schedule: &contraction::Schedule,
+        statement: &Statement,
+        factors: &Factors,
+        dot: &Dot,
+        loops: &For,
+    ) -> Result<(), Error> {
+        let moving = program.tensor(factors.moving.tensor);
+        let last = factors.moving.at.len().saturating_sub(1);
+        let along_last = |l: usize| factors.moves(l).is_some_and(|(d, _)| d == last);
+        let space_slides = (0..factors.extents.len())
+            .any(|l| along_last(l) && !schedule.reduced.iter().any(|(own, _)| *own == l));
+        let first = schedule.reduced[0];
+        let reason = if factors.moving.outside.is_some() {
+            "a window reaches over its edges".into()
+        } else if schedule.reduced.len() > 1 {
+            "it has several reduced loops".into()
+        } else if !along_last(first.0) || space_slides {
+            format!("`{}` does not go through neighbours", statement.loops[first.0].name)
+        } else if moving.dtype != DType::I8 {
+            format!("it is {}", moving.dtype.name())
+        } else if first.1 != factors.extents[first.0] || !first.1.is_multiple_of(dot.bytes) {
+            format!("its {} terms are not whole words of {} bytes", first.1, dot.bytes)
+        } else if dot.unpack.is_some() && schedule.packed != DType::I8 {
+            "bytes that are taken apart meet constants packed as i8 only".into()
+        } else {
+            return Ok(());
+        };
+        let message = format!("`{}` needs a line `buffer`: {reason}", moving.name);
+        self.error(loops.place, message)
+    }
+}
+
+/// An amount that has been settled.
+fn amount(amount: Option<&Amount>) -> Option<usize> {
+    usize::try_from(amount?.integer()?).ok()
+}

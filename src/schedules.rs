@@ -1,0 +1,55 @@
+//! Schedules from files.
+//!
+//! Owns reading them, and which file and line an error is about.
+
+use std::path::PathBuf;
+
+use nablac_loops::schedule::{self, Place};
+
+use crate::failure::{Code, Excerpt, Failure, Result};
+
+/// Schedules with the texts that they come from.
+#[derive(Clone, Debug, Default)]
+pub struct Schedules {
+    /// The files' names and texts; a place's `file` counts them.
+    sources: Vec<(String, String)>,
+    /// What all of them say.
+    pub parsed: schedule::Schedules,
+}
+
+impl Schedules {
+    /// Reads files, in this order.
+    pub fn read(paths: &[PathBuf]) -> Result<Schedules> {
+        let mut schedules = Schedules::default();
+        for path in paths {
+            let text = std::fs::read_to_string(path).map_err(|error| Failure::read(path, error))?;
+            schedules.add(&path.display().to_string(), text)?;
+        }
+        Ok(schedules)
+    }
+
+    /// Adds a text under the name that errors call it by.
+    pub fn add(&mut self, name: &str, text: String) -> Result<()> {
+        self.sources.push((name.into(), text));
+        let parsed = schedule::parse_file(self.sources.len() - 1, &self.sources[self.sources.len() - 1].1);
+        self.parsed.items.extend(parsed.map_err(|error| self.failure(error))?.items);
+        Ok(())
+    }
+
+    /// An error of the loops crate as a failure, with the line that it is about.
+    pub fn failure(&self, error: nablac_loops::Error) -> Box<Failure> {
+        let nablac_loops::Error::Schedule { place, message } = error else {
+            return Failure::new(Code::BrokenStage, error);
+        };
+        let failure = Failure::new(Code::Schedule, message);
+        match self.excerpt(place) {
+            Some(excerpt) => failure.at(excerpt),
+            None => failure,
+        }
+    }
+
+    fn excerpt(&self, place: Place) -> Option<Excerpt> {
+        let (name, text) = self.sources.get(place.file)?;
+        Excerpt::new(name, text, place.line, place.column)
+    }
+}
