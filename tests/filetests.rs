@@ -106,6 +106,7 @@ fn apply(name: &str, form: Form) -> Result<Form, String> {
         float_registers: machine.registers.float as usize,
         general_registers: machine.registers.general as usize,
         library: machine.library().map_err(|e| e.to_string())?,
+        machine: machine.name.clone(),
     };
     let form = match (name, form) {
         ("fold", Form::Graph(graph)) => Form::Graph(nablac_graph::fold_constants(graph)),
@@ -120,7 +121,11 @@ fn apply(name: &str, form: Form) -> Result<Form, String> {
             let program = nablac_index::simplify(nablac_index::assign_layouts(program));
             Form::Index(nablac_index::fit_steps(program))
         }
-        ("lower", Form::Index(program)) => Form::Loops(nablac_loops::lower(&program, &capacity)),
+        ("lower", Form::Index(program)) => {
+            let schedules = nablac_loops::schedule::Schedules::default();
+            let nests = nablac_loops::lower(&program, &capacity, &schedules);
+            Form::Loops(nests.map_err(|e| e.to_string())?)
+        }
         ("plan", Form::Loops(nests)) => Form::Loops(nablac_loops::plan(nests)),
         ("c", Form::Loops(nests)) => {
             let folder = nablac_c::export(&nests, &Default::default()).map_err(|e| e.to_string())?;

@@ -82,8 +82,8 @@ fn nests_know_their_multiply_accumulates() {
             format!("program p {{ input x: f32[5] input w: f32[3] {declared} output y: f32[5] {steps} }}");
         let program = nablac_index::parse(&text).unwrap();
         nablac_index::verify(&program).unwrap();
-        let capacity = Capacity { float_registers: 16, general_registers: 14, library: None };
-        let nests = lower(&program, &capacity);
+        let capacity = Capacity { float_registers: 16, general_registers: 14, ..Capacity::default() };
+        let nests = lower(&program, &capacity, &Schedules::default()).unwrap();
         let macs: u64 = nests.kernels().iter().map(|kernel| kernel.macs).sum();
         assert_eq!(macs, expected, "{steps}\n{nests}");
     }
