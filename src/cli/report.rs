@@ -47,7 +47,8 @@ fn excerpt(failure: &dyn Diagnostic, f: &mut fmt::Formatter) -> fmt::Result {
     let Some(label) = labels.next() else { return Ok(()) };
     let Ok(contents) = source.read_span(label.inner(), 1, 1) else { return Ok(()) };
     let text = String::from_utf8_lossy(contents.data());
-    let (before, behind) = text.split_at_checked(label.offset() - contents.span().offset()).unwrap_or((&text, ""));
+    let (before, behind) =
+        text.split_at_checked(label.offset() - contents.span().offset()).unwrap_or((&text, ""));
     let number = (contents.line() + 1 + before.matches('\n').count()).to_string();
     let before = before.rsplit('\n').next().unwrap_or_default();
     let behind = behind.lines().next().unwrap_or_default();
