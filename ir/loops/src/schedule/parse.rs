@@ -5,6 +5,7 @@
 //! ```text
 //! file    = { space | pin | goal }
 //! space   = "space" name [ "for" pattern ] [ "on" machine ] "{" { choose | require | line } "}"
+//! machine = name { "-" ( name | digits ) }
 //! choose  = "choose" domain { "," domain }
 //! domain  = name "in" amount ".." amount | name "divides" amount
 //! require = "require" amount ("<" | "<=" | "==" | "!=" | ">=" | ">") amount
@@ -118,7 +119,7 @@ impl Parser {
             false => Ok(None),
         };
         let pattern = optional(self, "for", "the kernels' name, in quotes where it has a `*`")?;
-        let machine = optional(self, "on", "a machine's name")?;
+        let machine = if self.lexer.take_word("on") { Some(self.machine()?) } else { None };
         let mut space = Space { name, pattern, machine, choices: vec![], requires: vec![], lines: vec![] };
         self.sign("{")?;
         while !self.lexer.take_sign("}") {
@@ -131,6 +132,20 @@ impl Parser {
             }
         }
         Ok(space)
+    }
+
+    /// `cortex-m4`: a name that may have hyphens without quotes.
+    fn machine(&mut self) -> Result<Name, Error> {
+        let mut machine = self.name("a machine's name")?;
+        while self.lexer.take_sign("-") {
+            let part = match self.lexer.peek().clone() {
+                Token::Name(part) | Token::Number(part) => part,
+                _ => return self.expected("the rest of the machine's name"),
+            };
+            self.lexer.next_token();
+            machine.text += &format!("-{part}");
+        }
+        Ok(machine)
     }
 
     fn choice(&mut self) -> Result<Choice, Error> {

@@ -71,7 +71,7 @@ impl Display for Space {
             write!(f, " for {pattern}")?;
         }
         if let Some(machine) = &self.machine {
-            write!(f, " on {machine}")?;
+            write!(f, " on {}", machine_text(machine))?;
         }
         writeln!(f, " {{")?;
         for choice in &self.choices {
@@ -83,6 +83,15 @@ impl Display for Space {
         lines(f, &self.lines)?;
         write!(f, "}}")
     }
+}
+
+/// A machine's name, bare where its parts between hyphens are names or digits.
+fn machine_text(machine: &Name) -> String {
+    let bare = |(position, part): (usize, &str)| {
+        let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        name_text(part, if position == 0 { KEYWORDS } else { &[] }) == part || position > 0 && digits
+    };
+    if machine.text.split('-').enumerate().all(bare) { machine.text.clone() } else { machine.to_string() }
 }
 
 fn lines(f: &mut Formatter, lines: &[Line]) -> fmt::Result {
