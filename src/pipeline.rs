@@ -140,13 +140,7 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
     }
 
     begin(Stage::Schedule);
-    let registers = &options.machine.registers;
-    let capacity = Capacity {
-        machine: options.machine.name.clone(),
-        float_registers: registers.float as usize,
-        general_registers: registers.general as usize,
-        library: options.machine.library()?,
-    };
+    let capacity = capacity(&options.machine)?;
     if options.after == Stage::Schedule {
         let text = schedule_text(&program, &capacity, &options.schedules)?;
         return Ok(Form::Schedule(program, text));
@@ -175,8 +169,18 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
     Ok(Form::C(nests, folder))
 }
 
+/// What a machine offers to a nest.
+pub fn capacity(machine: &Machine) -> Result<Capacity> {
+    Ok(Capacity {
+        machine: machine.name.clone(),
+        float_registers: machine.registers.float as usize,
+        general_registers: machine.registers.general as usize,
+        library: machine.library()?,
+    })
+}
+
 /// Every kernel's schedule as a pin, under what it computes.
-fn schedule_text(
+pub fn schedule_text(
     program: &nablac_index::Program,
     capacity: &Capacity,
     schedules: &Schedules,

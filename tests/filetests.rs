@@ -3,7 +3,10 @@
 //! A `.nab` file under `tests/filetests` begins with a header of comment lines:
 //!
 //! ```text
-//! ; test STAGE…            what to run: parse, verify, fold, define, simplify, views, lower, plan, c, run
+//! ; test STAGE…            what to run: parse, verify, fold, define, simplify, views, schedule,
+//!                          lower, plan, c, run
+//! ; target: NAME           what the schedules are for; the host if the line is not there
+//! ; schedule: LINE         a line of the schedules that are forced
 //! ; error: TEXT            the stage must fail, and its error contain the text
 //! ; run: f([1.0, 2.0]) == [3.0]     a call: the elements of each input and output, in row-major order, on every engine;
 //!                          `~=` allows floats 1e-5 × max(1, range of what is expected)
@@ -23,12 +26,12 @@ use std::path::{Path, PathBuf};
 use nablac::comparison::{Allowance, compare};
 use nablac::engine;
 use nablac::failure::Code;
-use nablac::pipeline::Form;
+use nablac::pipeline::{self, Form};
 use nablac::samples::{Port, Sample};
+use nablac::schedules::Schedules;
 use nablac_graph::Requantization;
 use nablac_index::lexer::Lexer;
 use nablac_index::{Array, parse_array};
-use nablac_loops::Capacity;
 use nablac_machine::Machine;
 
 /// What separates the input from expected texts.
@@ -37,6 +40,8 @@ const MARK: &str = "; ----";
 /// A test as its file says it.
 struct Test {
     stages: Vec<String>,
+    target: String,
+    schedule: String,
     errors: Vec<String>,
     /// Sequences of calls; each begins with the states' initial values.
     calls: Vec<Vec<String>>,
@@ -48,8 +53,15 @@ struct Test {
 
 fn read(path: &Path) -> Test {
     let text = fs::read_to_string(path).unwrap();
-    let mut test =
-        Test { stages: vec![], errors: vec![], calls: vec![], input: String::new(), sections: vec![] };
+    let mut test = Test {
+        stages: vec![],
+        target: "host".into(),
+        schedule: String::new(),
+        errors: vec![],
+        calls: vec![],
+        input: String::new(),
+        sections: vec![],
+    };
     for line in text.lines() {
         if let Some(stage) = line.strip_prefix(MARK) {
             test.sections.push((stage.trim().into(), String::new()));
@@ -62,6 +74,10 @@ fn read(path: &Path) -> Test {
         test.input += &format!("{line}\n");
         if let Some(stages) = line.strip_prefix("; test ") {
             test.stages.extend(stages.split_whitespace().map(String::from));
+        } else if let Some(target) = line.strip_prefix("; target: ") {
+            test.target = target.trim().into();
+        } else if let Some(line) = line.strip_prefix("; schedule: ") {
+            test.schedule += &format!("{line}\n");
         } else if let Some(error) = line.strip_prefix("; error: ") {
             test.errors.push(error.into());
         } else if let Some(call) = line.strip_prefix("; run: ") {
@@ -90,24 +106,24 @@ fn parse(text: &str) -> Result<Form, String> {
 fn verify(form: &Form) -> Result<(), String> {
     match form {
         Form::Graph(graph) => nablac_graph::verify(graph).map_err(|e| e.to_string()),
-        Form::Index(program) => nablac_index::verify(program).map_err(|e| e.to_string()),
+        Form::Index(program) | Form::Schedule(program, _) => {
+            nablac_index::verify(program).map_err(|e| e.to_string())
+        }
         Form::Loops(nests) => nablac_loops::verify(nests).map_err(|e| e.to_string()),
         Form::C(..) => Ok(()), // the C compiler says
     }
 }
 
 /// The stages that make something, in the order of the pipeline.
-const STAGES: &[&str] = &["fold", "quantize", "define", "simplify", "views", "lower", "plan", "c"];
+const STAGES: &[&str] =
+    &["fold", "quantize", "define", "simplify", "views", "schedule", "lower", "plan", "c"];
 
 /// What stage `name` makes of the form; a form that is further on already stays what it is.
-fn apply(name: &str, form: Form) -> Result<Form, String> {
-    let machine = Machine::load("host").map_err(|e| e.to_string())?;
-    let capacity = Capacity {
-        float_registers: machine.registers.float as usize,
-        general_registers: machine.registers.general as usize,
-        library: machine.library().map_err(|e| e.to_string())?,
-        machine: machine.name.clone(),
-    };
+fn apply(name: &str, form: Form, test: &Test) -> Result<Form, String> {
+    let machine = Machine::load(&test.target).map_err(|e| e.to_string())?;
+    let capacity = pipeline::capacity(&machine).map_err(|e| e.to_string())?;
+    let mut schedules = Schedules::default();
+    schedules.add("schedule", test.schedule.clone()).map_err(|e| e.to_string())?;
     let form = match (name, form) {
         ("fold", Form::Graph(graph)) => Form::Graph(nablac_graph::fold_constants(graph)),
         ("quantize", Form::Graph(graph)) => {
@@ -121,9 +137,12 @@ fn apply(name: &str, form: Form) -> Result<Form, String> {
             let program = nablac_index::simplify(nablac_index::assign_layouts(program));
             Form::Index(nablac_index::fit_steps(program))
         }
-        ("lower", Form::Index(program)) => {
-            let schedules = nablac_loops::schedule::Schedules::default();
-            let nests = nablac_loops::lower(&program, &capacity, &schedules);
+        ("schedule", Form::Index(program)) => {
+            let text = pipeline::schedule_text(&program, &capacity, &schedules).map_err(|e| e.to_string())?;
+            Form::Schedule(program, text)
+        }
+        ("lower", Form::Schedule(program, _)) => {
+            let nests = nablac_loops::lower(&program, &capacity, &schedules.parsed);
             Form::Loops(nests.map_err(|e| e.to_string())?)
         }
         ("plan", Form::Loops(nests)) => Form::Loops(nablac_loops::plan(nests)),
@@ -138,10 +157,10 @@ fn apply(name: &str, form: Form) -> Result<Form, String> {
 }
 
 /// The form after each stage, the input itself first.
-fn forms(form: Form) -> Result<Vec<(&'static str, Form)>, String> {
+fn forms(form: Form, test: &Test) -> Result<Vec<(&'static str, Form)>, String> {
     let mut forms = vec![("parse", form)];
     for &stage in STAGES {
-        let next = apply(stage, forms[forms.len() - 1].1.clone())?;
+        let next = apply(stage, forms[forms.len() - 1].1.clone(), test)?;
         forms.push((stage, next));
     }
     Ok(forms)
@@ -162,7 +181,7 @@ fn printed(stage: &str, test: &Test) -> Result<Option<String>, String> {
         "run" => run(test, form).map(|()| None),
         _ => {
             assert!(STAGES.contains(&stage), "there is no stage `{stage}`");
-            let forms = forms(form)?;
+            let forms = forms(form, test)?;
             Ok(forms.into_iter().find(|(name, _)| *name == stage).map(|(_, form)| form.text()))
         }
     }
@@ -170,7 +189,7 @@ fn printed(stage: &str, test: &Test) -> Result<Option<String>, String> {
 
 fn run(test: &Test, form: Form) -> Result<(), String> {
     assert!(!test.calls.is_empty(), "`run` needs a line `; run: f(…) == …`");
-    let forms = forms(form)?;
+    let forms = forms(form, test)?;
     let (inputs, outputs) = forms.iter().find_map(|(_, form)| ports(form)).ok_or("nothing that runs")?;
     let sequences = test.calls.iter().filter(|calls| calls.len() > 1).cloned();
     let alone: Vec<String> = test.calls.iter().filter(|calls| calls.len() == 1).flatten().cloned().collect();
@@ -208,7 +227,9 @@ fn run_calls(
 fn ports(form: &Form) -> Option<(Vec<Port>, Vec<Port>)> {
     match form {
         Form::Graph(_) | Form::C(..) => None,
-        Form::Index(program) => Some((Port::inputs(program), Port::outputs(program))),
+        Form::Index(program) | Form::Schedule(program, _) => {
+            Some((Port::inputs(program), Port::outputs(program)))
+        }
         Form::Loops(nests) => {
             let port = |id| {
                 let buffer = nests.buffer(id);
