@@ -395,3 +395,59 @@ fn the_layers_of_bench_are_sorted_and_cut() {
     assert_eq!(names(&sorted), ["digits_conv2", "digits_conv1", &left_out, "all"]);
     assert_eq!(table(&["--functions", "0"]).unwrap().len(), 2);
 }
+
+#[test]
+fn a_schedule_that_is_printed_gives_the_same_nests() {
+    let place = Place::new();
+    let show = |stage: &str, more: &[&str]| {
+        let show = ["show", DIGITS, "--after", stage, "--target", "cortex-m4", "--quiet"];
+        succeeds(&[&show[..], more].concat()).stdout
+    };
+    let file = place.file("digits.sched", show("schedule", &[]));
+    assert_eq!(show("lower", &["--schedule", &file]), show("lower", &[]));
+    // One line, another nest, the same numbers.
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (begin, conv1) = text.split_at(text.find("pin conv1 {").unwrap());
+    let tile = conv1.lines().find(|line| line.starts_with("  for j step")).unwrap();
+    let changed =
+        place.file("changed.sched", format!("{begin}{}", conv1.replacen(tile, "  for j step 1", 1)));
+    assert_ne!(show("lower", &["--schedule", &changed]), show("lower", &[]));
+    let reference = ["--inputs", INPUTS, "--reference", OUTPUTS];
+    let verify = ["verify", DIGITS, "--after", "plan", "--schedule", &changed];
+    succeeds(&[&verify[..], &reference].concat());
+}
+
+#[test]
+fn a_wrong_schedule_is_shown_where_it_is_wrong() {
+    let place = Place::new();
+    let first = place.file("first.sched", "goal min cycles\n");
+    let wrong = place.file("wrong.sched", "; two rows\npin conv1 {\n\tfor i step 2\n  for row\n}\n");
+    let show =
+        ["show", DIGITS, "--after", "lower", "--schedule", first.as_str(), "--schedule", wrong.as_str()];
+    let outcome = fails(&show, 2, "E0208", "kernel `conv1`: it has no loop `row`");
+    let excerpt = format!("--> {wrong}:4:7\n  |\n4 |   for row\n  |       ^^^\n");
+    assert!(outcome.stderr.contains(&excerpt), "{}", outcome.stderr);
+    let json = nablac(&[&show[..], &["--json"]].concat()).json();
+    assert_eq!(json["error"]["place"], serde_json::json!({ "file": wrong, "line": 4, "column": 7 }));
+    let open = place.file("open.sched", "pin conv1 {\n\tfor \"i");
+    let show = ["show", DIGITS, "--after", "lower", "--schedule", open.as_str()];
+    let outcome = fails(&show, 2, "E0208", "expected a closing quote on the same line");
+    assert!(outcome.stderr.contains("2 | \tfor \"i\n  | \t    ^^\n"), "{}", outcome.stderr);
+    let nowhere = ["show", DIGITS, "--after", "lower", "--schedule", "nowhere.sched"];
+    fails(&nowhere, 2, "E0201", "nowhere.sched");
+    let early = ["run", DIGITS, "--schedule", first.as_str()];
+    fails(&early, 2, "E0205", "changes nothing up to stage `simplify`");
+}
+
+#[test]
+fn goals_bound_what_is_compiled() {
+    let place = Place::new();
+    let show = |goal: &str| {
+        let file = place.file("goal.sched", goal);
+        nablac(&["show", DIGITS, "--after", "plan", "--schedule", &file])
+    };
+    assert_eq!(show("goal ram <= 64 KiB, flash <= 64 KiB, then min cycles").code, 0);
+    let outcome = show("goal ram <= 100");
+    assert_eq!(outcome.code, 4);
+    assert!(outcome.stderr.contains("E0401"), "{}", outcome.stderr);
+}

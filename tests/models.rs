@@ -200,3 +200,25 @@ fn generated_c_is_clean_for_every_compiler_and_sanitizer() {
         .enumerate()
         .for_each(|(number, (_, path))| check_c(path, &format!("network-{number}")));
 }
+
+#[test]
+fn schedules_that_are_printed_give_the_same_nests() {
+    let place = Place::new();
+    for (name, path) in networks(&ALL) {
+        for target in ["cortex-m4", "cortex-m55"] {
+            let show = |stage: &str, more: &[&str]| {
+                let show = ["show", text(&path), "--after", stage, "--target", target, "--quiet"];
+                let outcome = nablac(&[&show[..], more].concat());
+                assert_eq!(outcome.code, 0, "{name}: {}", outcome.stderr);
+                outcome.stdout
+            };
+            let file = place.file("network.sched", show("schedule", &[]));
+            assert_eq!(
+                show("lower", &["--schedule", &file]),
+                show("lower", &[]),
+                "{} {target}",
+                path.display()
+            );
+        }
+    }
+}

@@ -1,6 +1,10 @@
 //! Random sums of products on integers give the same values on packed operands, with instructions for them, as by definition.
 
+#![allow(clippy::unwrap_used)]
+
 mod products;
+
+use nablac_index::{Array, DType, Value};
 
 use nablac_loops::schedule::Schedules;
 use nablac_loops::{Capacity, Role, Statement, lower, parse_with, plan, run, verify};
@@ -38,4 +42,51 @@ fn packed_operands_keep_values() {
         }
     }
     assert!(used > 10 * PROGRAMS as usize, "only {used} instructions");
+}
+
+/// Lowers a program for the first machine, and holds it to its definition.
+fn assert_kept(text: &str, inputs: &[Array]) {
+    let source = nablac_index::parse(text).unwrap();
+    nablac_index::verify(&source).unwrap();
+    let library = Some(library(LIBRARIES[0]));
+    let capacity = Capacity { float_registers: 32, general_registers: 14, library, ..Capacity::default() };
+    let nests = lower(&source, &capacity, &Schedules::default()).unwrap();
+    verify(&nests).unwrap_or_else(|e| panic!("{e}\n{nests}"));
+    assert_eq!(run(&nests, inputs).unwrap(), nablac_index::run(&source, inputs).unwrap(), "{nests}");
+}
+
+#[test]
+fn sums_that_go_on_with_others_keep_them() {
+    let bytes = |values: &[i64]| Array::from_values(DType::I8, &[4], values.iter().map(|&v| Value::Int(v)));
+    let text = "program p {
+      input x: i8[4]
+      input z: i8[4]
+      const b: i32[3] = [5, 6, 7]
+      const w: i8[3, 4] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
+      output y: i32[3]
+      y[o] = b[o] for o:3
+      y[o] += i32(x[k]) * i32(w[o, k]) for o:3 k:4
+      y[o] += i32(z[k]) * i32(w[o, k]) for o:3 k:4
+    }";
+    assert_kept(text, &[bytes(&[1, -2, 3, 100]), bytes(&[-128, 127, 0, 9])]);
+}
+
+#[test]
+fn each_branch_has_its_own_constants() {
+    let text = "program p {
+      input choice: bool[]
+      input x: i8[4]
+      const v: i8[3, 4] = [-1, 2, -3, 4, -5, 6, -7, 8, -9, 10, -11, 12]
+      const w: i8[3, 4] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
+      output y: i32[3]
+      if choice {
+        y[o] += i32(x[k]) * i32(v[o, k]) for o:3 k:4
+      } else {
+        y[o] += i32(x[k]) * i32(w[o, k]) for o:3 k:4
+      }
+    }";
+    let x = Array::from_values(DType::I8, &[4], [1, -2, 3, 100].map(Value::Int));
+    for choice in [true, false] {
+        assert_kept(text, &[Array::from_values(DType::Bool, &[], [Value::Int(choice.into())]), x.clone()]);
+    }
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use nablac_index::{Program, Reduce, Role, Statement};
+use nablac_index::{Program, Role, Statement};
 
 use super::contraction::{self, Contraction};
 use super::pinned::Pins;
 use super::schedule::{self, Schedule};
-use super::{Capacity, edges, group, outline};
+use super::{Capacity, edges, outline};
 use crate::error::Error;
 use crate::schedule::{Axis, For, How, Line, Name, Pin, Place, Schedules, Stored};
 
@@ -26,9 +26,13 @@ pub(super) fn choose(
     capacity: &Capacity,
     schedules: &Schedules,
 ) -> Result<(Program, Chosen), Error> {
-    let pins = Pins::read(program, capacity, schedules)?;
-    let (prepared, contractions) = contraction::prepare(program.clone(), capacity, &pins)?;
-    let plain = plain(&prepared, capacity, &pins, &contractions)?;
+    let kernels = outline::kernels(program);
+    let in_registers =
+        kernels.iter().filter(|kernel| kernel.in_registers).map(|kernel| kernel.position).collect();
+    let pins = Pins::read(&kernels, capacity, schedules)?;
+    let (prepared, contractions) = contraction::prepare(program.clone(), capacity, &pins, &in_registers)?;
+    let plain =
+        plain(&prepared, capacity, &pins, &|l| in_registers.contains(&l) && !contractions.contains_key(&l))?;
     Ok((prepared, Chosen { contractions, plain }))
 }
 
@@ -36,17 +40,13 @@ fn plain(
     program: &Program,
     capacity: &Capacity,
     pins: &Pins,
-    contractions: &BTreeMap<usize, Contraction>,
+    wanted: &dyn Fn(usize) -> bool,
 ) -> Result<BTreeMap<usize, Schedule>, Error> {
     let (mut plain, mut position, mut failure) = (BTreeMap::new(), 0, None);
     program.visit_statements(&mut |counters, statement| {
         let (own, depth) = (position, counters.len());
         position += 1;
-        let reduces = statement.reduce != Reduce::Set && statement.reduce != Reduce::ArgMax;
-        if !reduces
-            || contractions.contains_key(&own)
-            || !group::reduces_in_registers(program, statement, depth)
-        {
+        if !wanted(own) {
             return;
         }
         let pinned = pins.get(own).map(|pinned| pinned.plain(statement, depth));
@@ -84,7 +84,7 @@ pub(super) fn written(
     let (_, chosen) = choose(program, capacity, schedules)?;
     let kernels = outline::kernels(program);
     let lines = |kernel: &outline::Named| match chosen.contractions.get(&kernel.position) {
-        Some(contraction) => packed_lines(program, kernel.main, kernel.depth, contraction),
+        Some(contraction) => packed_lines(program, kernel.main, kernel.counters.len(), contraction),
         None => chosen
             .plain
             .get(&kernel.position)
@@ -95,7 +95,11 @@ pub(super) fn written(
         kernels: vec![Name::from(kernel.name.as_str())],
         how: How::Written(lines(kernel)),
     };
-    Ok(kernels.iter().filter(|k| k.in_registers).map(|k| (k.law.clone(), pin(k))).collect())
+    Ok(kernels
+        .iter()
+        .filter(|k| k.in_registers)
+        .map(|k| (program.law_text(&k.counters, k.main), pin(k)))
+        .collect())
 }
 
 fn axis(statement: &Statement, l: usize, padded: usize) -> Axis {

@@ -5,7 +5,7 @@
 //! in which the nest reads them; and `x` may get a buffer, with its own element type and layout, for a part of it. The nest
 //! itself is `tiled`'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nablac_index::{
     Access, Array, Binary, DType, Expr, Index, LoopId, Program, Reduce, Role, Statement, Step, TensorId,
@@ -14,7 +14,7 @@ use nablac_index::{
 
 use super::dot::Dot;
 use super::pinned::Pins;
-use super::{Capacity, group, rules};
+use super::{Capacity, rules};
 use crate::error::Error;
 
 /// A reduction that runs as a product of a moving operand with packed constants.
@@ -100,11 +100,13 @@ impl Factors {
     }
 }
 
-/// Finds the reductions of this kind that the machine has instructions for, and prepares the program for their nests.
+/// Finds the reductions of this kind that the machine has instructions for, out of the statements that reduce into registers, and
+/// prepares the program for their nests.
 pub(super) fn prepare(
     mut program: Program,
     capacity: &Capacity,
     pins: &Pins,
+    in_registers: &BTreeSet<usize>,
 ) -> Result<(Program, BTreeMap<usize, Contraction>), Error> {
     let mut found = BTreeMap::new();
     let Some(library) = &capacity.library else {
@@ -116,7 +118,7 @@ pub(super) fn prepare(
         let depth = counters.len();
         let position = next;
         next += 1;
-        if group::reduces_in_registers(&program, statement, depth)
+        if in_registers.contains(&position)
             && let Some(factors) = factors(&program, statement, depth)
         {
             candidates.push((position, statement.clone(), factors));

@@ -2,7 +2,7 @@
 //!
 //! Owns which statement a name stands for: the way through a program is lowering's own, without the nests.
 
-use nablac_index::{Program, Reduce, Statement};
+use nablac_index::{Loop, Program, Reduce, Statement};
 
 use super::group::Group;
 use super::{Chosen, Lowering, nest};
@@ -15,12 +15,10 @@ pub(super) struct Named<'a> {
     pub main: &'a Statement,
     /// Where it stands among the program's statements.
     pub position: usize,
-    /// How many counters are around it.
-    pub depth: usize,
+    /// The counters around it.
+    pub counters: Vec<&'a Loop>,
     /// Whether it reduces into registers.
     pub in_registers: bool,
-    /// What it computes, as text.
-    pub law: String,
 }
 
 /// The kernels in order.
@@ -44,8 +42,7 @@ fn named<'a>(lowering: &mut Lowering<'a>, group: &Group<'a>) -> Named<'a> {
         name,
         main,
         position: lowering.position(main),
-        depth: lowering.counters.len(),
+        counters: lowering.counters.clone(),
         in_registers: group.in_registers,
-        law: lowering.program.law_text(&lowering.counters, main),
     }
 }

@@ -35,16 +35,16 @@ pub(super) struct Pinned {
 
 impl Pins {
     /// The pins of a program's kernels.
-    pub(super) fn read(program: &Program, capacity: &Capacity, schedules: &Schedules) -> Result<Pins, Error> {
+    pub(super) fn read(
+        kernels: &[outline::Named],
+        capacity: &Capacity,
+        schedules: &Schedules,
+    ) -> Result<Pins, Error> {
         let mut pins = Pins::default();
-        if schedules.pins().next().is_none() {
-            return Ok(pins);
-        }
-        let kernels = outline::kernels(program);
         for pin in schedules.pins() {
             for name in &pin.kernels {
                 let kernel = kernels.iter().find(|kernel| kernel.name == name.text);
-                let kernel = kernel.ok_or_else(|| unknown_kernel(name, &kernels))?;
+                let kernel = kernel.ok_or_else(|| unknown_kernel(name, kernels))?;
                 if !kernel.in_registers {
                     let message = format!(
                         "kernel `{}` has no schedule: only sums and their kin into registers have one",
