@@ -1,7 +1,7 @@
 //! How a failure reads on a terminal.
 //!
-//! Owns the form: `error[E0301]: message`, a line per part, and the way out. Lines are not broken: terminals do that, and a
-//! log keeps them whole.
+//! Owns the form: `error[E0301]: message`, the line of a text that it is about, a line per part, and the way out. Lines are not
+//! broken: terminals do that, and a log keeps them whole.
 
 use std::fmt;
 use std::io::IsTerminal;
