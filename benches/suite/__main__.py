@@ -37,7 +37,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--networks", type=_some(networks), metavar="NAME,…", help=f"of {', '.join(networks)}")
     parser.add_argument("--large", action="store_true", help=f"{' and '.join(cases.LARGE)} too, with random weights")
     parser.add_argument("--peers", type=_some(known), default=known, metavar="NAME,…", help=f"of {', '.join(known)}")
-    parser.add_argument("--target", default="host", help="what nablac compiles for (default: host)")
+    parser.add_argument("--target", help="what nablac compiles for (default: the widest that this processor is)")
     parser.add_argument("--rounds", type=_rounds, default=60, metavar="N", help="at most that many (default: 60)")
     parser.add_argument("--cpu", type=int, help="the processor to stay on (default: the last one)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
@@ -81,6 +81,7 @@ def _cortex_m(models: Path) -> tuple[str, dict]:
 
 def _x86(arguments: argparse.Namespace, models: Path) -> tuple[str, dict]:
     networks = [*(arguments.networks or cases.SMALL)]
+    target = arguments.target or nablac.widest_target()
     networks += [name for name in cases.LARGE if arguments.large and name not in networks]
     load = os.getloadavg()[0]
     versions, absent = {"nablac": nablac.version()}, {}
@@ -98,11 +99,11 @@ def _x86(arguments: argparse.Namespace, models: Path) -> tuple[str, dict]:
         call_seconds=machine.call_seconds(),
         compiler=call(["cc", "--version"], "to build generated C").splitlines()[0],
         versions=versions,
-        target=arguments.target,
+        target=target,
         rounds=arguments.rounds,
     )
     present = [peer for peer in arguments.peers if peer not in absent]
-    results = [x86.run(case, present, arguments.target, arguments.rounds) for case in cases.cases(networks, models)]
+    results = [x86.run(case, present, target, arguments.rounds) for case in cases.cases(networks, models)]
     for result in results:
         result.missing.update({peers.PEERS[peer].title: str(reason) for peer, reason in absent.items()})
     return report.markdown(setting, results), report.as_json(setting, results)

@@ -27,13 +27,9 @@ class ModelFile:
     """A model with inputs for it, and the outputs of the framework's reference kernels where those are recorded."""
 
     path: Path
+    label: str  # the file as the report calls it
     inputs: list[Sample]
     outputs: list[Sample] | None
-
-    @property
-    def label(self) -> str:
-        """The file as the report calls it."""
-        return self.path.name
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,7 @@ def _reference(name: str, models: Path) -> Iterator[Case]:
 
 
 def _recorded(path: Path) -> ModelFile:
-    return ModelFile(path, *(_samples(path.with_name(f"{path.name}.{side}.npz")) for side in ("in", "out")))
+    return ModelFile(path, path.name, *(_samples(path.with_name(f"{path.name}.{side}.npz")) for side in ("in", "out")))
 
 
 def _samples(path: Path) -> list[Sample]:
@@ -85,10 +81,9 @@ def _made(name: str) -> Case:
     images = [generator.normal(size=network.nodes[index].shape).astype(np.float32) for index in network.inputs()]
     moved = [image.transpose(0, 3, 1, 2) if image.ndim == 4 else image for image in images]
     moved = [np.ascontiguousarray(image) for image in moved]
-    files = {
-        "onnx": ModelFile(folder / f"{name}.onnx", [moved], None),
-        "tflite": ModelFile(folder / f"{name}.tflite", [images], None),
-    }
+    samples = {"onnx": [moved], "tflite": [images]}
+    labels = FILES["fp32"]
+    files = {f: ModelFile(folder / f"{name}.{f}", labels[f], samples[f], None) for f in samples}
     return Case(name, "fp32", macs.count(onnx.load(files["onnx"].path)), files, files["onnx"])
 
 

@@ -33,8 +33,13 @@ def model_name() -> str:
 
 def extensions() -> list[str]:
     """What it has of the vector extensions."""
-    present = _cpuinfo().get("flags", "").split()
+    present = processor_flags()
     return [name for name in EXTENSIONS if name in present]
+
+
+def processor_flags() -> list[str]:
+    """All that the system says of the processor's abilities."""
+    return _cpuinfo().get("flags", "").split()
 
 
 def _cpuinfo() -> dict[str, str]:

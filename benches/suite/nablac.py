@@ -10,6 +10,7 @@ import numpy as np
 
 from .cases import Case
 from .contender import Contender, Sample, Unavailable, call
+from .machine import processor_flags
 from .places import NABLAC, ROOT, made_once
 
 # The float networks are ONNX's (one of the .tflite files has integer weights), the integer ones TFLite's, which it
@@ -19,6 +20,7 @@ FORMATS = {"fp32": "onnx", "int8": "tflite"}
 FLAGS = ["-std=c99", "-O3", "-ffp-contract=off", "-fno-asynchronous-unwind-tables", "-fPIC", "-shared"]
 LIBRARY = "libmodel.so"
 CACHE_LINE = 64
+HOST = "host"
 # Between Python and the library: one call copies the inputs in, since a run may reuse their bytes, and computes.
 GLUE = """\
 #include "@NAME@.h"
@@ -62,6 +64,19 @@ def version() -> str:
     describe = ["git", "-C", ROOT, "describe", "--always", "--dirty"]
     commit = subprocess.run(describe, capture_output=True, text=True)
     return f"{stated} ({commit.stdout.strip()})" if commit.returncode == 0 else stated
+
+
+def widest_target() -> str:
+    """The target for this computer with the widest vectors that its processor has."""
+    known = json.loads(call([NABLAC, "targets", "--json", "--quiet"], "to list the targets"))["targets"]
+    return widest(known, processor_flags())
+
+
+def widest(machines: list[dict], flags: list[str]) -> str:
+    """The name of the one with the widest vectors, of `host` and of those that require flags, and only these."""
+    ours = [machine for machine in machines if machine["name"] == HOST or machine.get("requires")]
+    able = [machine for machine in ours if set(machine.get("requires", [])) <= set(flags)]
+    return max(able, key=lambda machine: machine["simd_bits"])["name"]
 
 
 def _machine(target: str) -> dict:

@@ -85,31 +85,45 @@ def _microseconds(entry: Entry | None) -> str:
 
 def _remarks(results: list[Result]) -> str:
     """Which file each contender ran, who computes other numbers, and who is missing."""
-    files, differing, missing = defaultdict(list), [], defaultdict(list)
+    missing = defaultdict(list)
     for result in results:
-        label = result.case.label
-        for name in [NABLAC, *peers.TITLES]:
-            if entry := result.of(name):
-                files[f"{name}: {entry.file}"].append(label)
-        for entry in result.entries:
-            who = f"{entry.name} on {label} ({entry.file})"
-            if entry.other_numbers:
-                differing.append(f"{who}: not comparable, {entry.other_numbers}")
-            elif not entry.difference.agrees:
-                differing.append(f"{who}: {entry.difference}")
         for who, reason in result.missing.items():
-            missing[f"{who}: {reason}"].append(label)
+            missing[f"{who}: {reason}"].append(result.case.label)
+    parts = {
+        "Files:": _files(results),
+        "Outputs that differ by more than rounding:": _differing(results),
+        "Missing:": [f"{what} [{', '.join(labels)}]" for what, labels in missing.items()],
+    }
     return "\n\n".join(
-        [
-            "Files (the faster one where there are two):\n" + _items(files),
-            "Outputs that differ by more than rounding:\n" + ("\n".join(f"- {d}" for d in differing) or "- none"),
-            "Missing:\n" + (_items(missing) or "- none"),
-        ]
+        "\n".join([title, *(f"- {item}" for item in items or ["none"])]) for title, items in parts.items()
     )
 
 
-def _items(found: dict[str, list[str]]) -> str:
-    return "\n".join(f"- {what} [{', '.join(labels)}]" for what, labels in found.items())
+def _files(results: list[Result]) -> list[str]:
+    """The files that each contender ran; of one that takes both formats, the one whose time is in the table."""
+    lines = []
+    for name in [NABLAC, *peers.TITLES]:
+        found = defaultdict(list)
+        for result in results:
+            if entry := result.of(name):
+                found[entry.file].append(result.case.label)
+        if any(sum(entry.name == name for entry in result.entries) > 1 for result in results):
+            lines += [f"{name}: {file}, the faster one [{', '.join(cases)}]" for file, cases in found.items()]
+        elif found:
+            lines.append(f"{name}: {', '.join(found)}")
+    return lines
+
+
+def _differing(results: list[Result]) -> list[str]:
+    lines = []
+    for result in results:
+        for entry in result.entries:
+            who = f"{entry.name} on {result.case.label} ({entry.file})"
+            if entry.other_numbers:
+                lines.append(f"{who}: not comparable, {entry.other_numbers}")
+            elif not entry.difference.agrees:
+                lines.append(f"{who}: {entry.difference}")
+    return lines
 
 
 def as_json(setting: Setting, results: list[Result]) -> dict:

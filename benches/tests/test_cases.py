@@ -52,7 +52,9 @@ class Trial(unittest.TestCase):
 class Taking(unittest.TestCase):
     def taken(self, contenders: list[Contender], recorded=True) -> x86.Result:
         """The result before anyone is timed."""
-        file = ModelFile(Path("fp32.onnx"), [[np.zeros(2, np.float32)]], [[EXPECTED]] if recorded else None)
+        file = ModelFile(
+            Path("fp32.onnx"), "fp32.onnx", [[np.zeros(2, np.float32)]], [[EXPECTED]] if recorded else None
+        )
         result = x86.Result(Case("kws", "fp32", 1, {"onnx": file}, file), [], {})
         x86._keep_agreeing(result, [(contender, file) for contender in contenders])
         return result
@@ -82,6 +84,14 @@ class Taking(unittest.TestCase):
             entry.seconds = seconds
         self.assertEqual(result.best_peer().best, 1.0)
         self.assertEqual(result.ratio().median, 1.5)
+
+    def test_the_target_is_the_widest_that_the_processor_is(self):
+        narrow = {"name": "host", "simd_bits": 128}
+        wide = {"name": "x86-64-v3", "simd_bits": 256, "requires": ["avx2", "fma"]}
+        foreign = {"name": "cortex-m55", "simd_bits": 512}
+        machines = [foreign, narrow, wide, wide | {"name": "x86-64-v4", "simd_bits": 512, "requires": ["avx512f"]}]
+        self.assertEqual(nablac.widest(machines, ["sse2", "avx2", "fma"]), "x86-64-v3")
+        self.assertEqual(nablac.widest(machines, ["sse2", "avx2"]), "host")
 
     def test_the_glue_copies_every_input(self):
         value = {"bytes": 8, "dtype": "f32", "shape": [2]}

@@ -1,7 +1,7 @@
 """Networks as lists of nodes, from which files of both formats are written with the same weights.
 
-Images are [1, height, width, channels] here. Windows are padded by as much on every side, half their extent, as networks
-of PyTorch have it. What is pooled has no negative values: a zero is as good as minus infinity there.
+Images are [1, height, width, channels] here. Windows are padded by as much on every side, half their extent, as
+networks of PyTorch have it. What is pooled has no negative values: a zero is as good as minus infinity there.
 """
 
 import math

@@ -13,7 +13,7 @@ import aidge_quantization  # noqa: F401
 import numpy as np
 from aidge_core.export_utils.config import ExportConfig
 
-# It makes one convolution of two pointwise ones, as they follow each other in MobileNetV2, and takes its channels for rows.
+# It joins two pointwise convolutions, as MobileNetV2 has them, and takes the channels of the result for rows.
 BROKEN_RECIPES = ["FuseConvolution"]
 
 
