@@ -221,3 +221,20 @@ fn what_is_no_line_stays() {
     });
     assert_eq!(fitted(&jumps, &[pairs]), jumps);
 }
+
+/// A sum of which every pair saturates is the end of the type, whatever the offset.
+#[test]
+fn a_sum_that_always_saturates_is_its_end() {
+    for end in [-128, 127] {
+        let mut builder = Builder::new("saturated");
+        let x = builder.tensor("x", DType::I8, &[65536, 2], Role::Input);
+        let y = builder.tensor("y", DType::I8, &[65536], Role::Output);
+        builder.write(y, Reduce::Set, &[("n", 65536)], |i| {
+            let operand = |k: i64| Expr::read(x, [i[0].clone(), Index::constant(k)]).cast(DType::I32);
+            let sum = operand(0) + operand(1) + number(4 * end);
+            let level = sum.requantize(Rounding::Single, number(1 << 30), number(1));
+            (i.to_vec(), level.max(number(-128)).min(number(127)).cast(DType::I8))
+        });
+        fitted(&builder.finish(), &[pairs()]);
+    }
+}

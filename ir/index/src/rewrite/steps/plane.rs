@@ -135,6 +135,7 @@ impl Table {
             }
         }
         match (low, high) {
+            (i64::MIN, i64::MAX) => Some(0), // every pair saturates
             (i64::MIN, high) => Some(high),
             (low, i64::MAX) => Some(low),
             _ => Some(low + (high - low) / 2),
