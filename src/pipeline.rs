@@ -171,10 +171,19 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
 
 /// What a machine offers to a nest.
 pub fn capacity(machine: &Machine) -> Result<Capacity> {
+    let pipeline =
+        machine.pipeline.map_or_else(nablac_loops::Pipeline::default, |own| nablac_loops::Pipeline {
+            issues: own.issues as usize,
+            loads: own.loads as usize,
+            multiplies: own.multiplies as usize,
+            latency: own.latency as usize,
+        });
     Ok(Capacity {
         machine: machine.name.clone(),
         float_registers: machine.registers.float as usize,
         general_registers: machine.registers.general as usize,
+        vector_registers: machine.registers.vector as usize,
+        pipeline,
         library: machine.library()?,
     })
 }

@@ -353,11 +353,13 @@ impl<'a, 'w> Body<'a, 'w> {
     /// Pointers for what the instructions of a block read: one for all addresses that only a constant tells apart.
     fn anchor(&mut self, body: &[Statement]) -> Result<(), Error> {
         let mut anchors: Vec<Anchor> = vec![];
+        let block = Kernel { body: body.to_vec(), ..Kernel::default() };
+        let written_here = block.writes(self.writer.program.buffers.len());
         for statement in body {
             let Statement::Use { instruction, body } = statement else { continue };
             for (known, p, Operand { tensor, position }) in self.scalars.operands(instruction, body) {
                 let written = known.written().contains(&TensorId(p as u32));
-                if !known.parameters[p].memory || written {
+                if !known.parameters[p].memory || written || written_here.contains(&tensor) {
                     continue;
                 }
                 let position = position.simplify_in(self.writer.bounds.ranges());

@@ -26,7 +26,7 @@ pub use expand::expand;
 pub use flatten::flatten;
 pub use instruction::{Argument, Function, Instruction, Library, Operand, Parameter, Vector};
 pub use interpret::{Session, operation_of, run};
-pub use lower::{Capacity, lower, schedules};
+pub use lower::{Capacity, Pipeline, lower, schedules};
 pub use number::number_variables;
 pub use parse::{parse, parse_library, parse_program, parse_with};
 pub use plan::{arena_alignment, plan};

@@ -11,6 +11,8 @@ mod size;
 mod timing;
 
 pub use error::Error;
-pub use machine::{Compiler, Emulator, FloatUnit, InstructionSet, Machine, Memory, Registers, Role, Tool};
+pub use machine::{
+    Compiler, Emulator, FloatUnit, InstructionSet, Machine, Memory, Pipeline, Registers, Role, Tool,
+};
 pub use size::parse_size;
 pub use timing::{InstructionClass, TimingTable};

@@ -59,6 +59,9 @@ pub struct Machine {
     /// Which library of hardware instructions it has; nothing if generated code needs none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instructions: Option<String>,
+    /// What the processor starts in a cycle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pipeline: Option<Pipeline>,
     /// Which instruction timing table applies; nothing if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timing_table: Option<String>,
@@ -86,6 +89,23 @@ pub struct Registers {
     pub general: u32,
     /// Registers that hold one `f32` each, be they whole vector registers or parts of them.
     pub float: u32,
+    /// Registers of `simd_bits`.
+    #[serde(default)]
+    pub vector: u32,
+}
+
+/// What a processor starts in a cycle; one instruction after the other where a machine's file says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pipeline {
+    /// Instructions of any kind.
+    pub issues: u32,
+    /// Loads of a vector register.
+    pub loads: u32,
+    /// Multiply-accumulates on vector registers.
+    pub multiplies: u32,
+    /// The cycles from a multiply-accumulate to the next one that goes on with its result.
+    pub latency: u32,
 }
 
 /// What a processor has of the Thumb instructions, by the assembler's names without suffix.

@@ -1,9 +1,9 @@
-//! Sums of products of what is computed with constants: convolutions, dense layers and matrix products on integers.
+//! Sums of products of what is computed with constants: convolutions, dense layers and matrix products.
 //!
-//! Owns which reductions are of this kind, `sum[space] += (x[…] - zero) * w[…]` with constant 8-bit `w`, and what is done to them ahead
-//! of time: the zero point goes into the initial values, `sum (x - z) * w = sum x * w - z * sum w`; constants are packed in the order
-//! in which the nest reads them; and `x` may get a buffer, with its own element type and layout, for a part of it. The nest
-//! itself is `tiled`'s.
+//! Owns which reductions are of this kind, `sum[space] += (x[…] - zero) * w[…]` with constant `w` of 8 bits, or `x[…] * w[…]` on reals, and
+//! what is done to them ahead of time: the zero point goes into the initial values, `sum (x - z) * w = sum x * w - z * sum w`; constants
+//! are packed in the order in which the nest reads them; and `x` may get a buffer, with its own element type and layout, for a
+//! part of it. The nest itself is `tiled`'s.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use nablac_index::{
 
 use super::dot::Dot;
 use super::pinned::Pins;
-use super::{Capacity, rules};
+use super::{Capacity, operands, rules};
 use crate::error::Error;
 
 /// A reduction that runs as a product of a moving operand with packed constants.
@@ -32,6 +32,17 @@ pub(super) struct Contraction {
     pub staged: Option<Staged>,
     /// The length of the fused reduced loop: the extents' product with padding, up to whole instructions.
     pub length: usize,
+    /// The loop whose iterations are side by side in one register, if sums are.
+    pub side_by_side: Option<SideBySide>,
+}
+
+/// Sums that are side by side in one register.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct SideBySide {
+    /// The statement's loop that they are iterations of.
+    pub l: usize,
+    /// Where registers are put down for what no instruction does to all of their sums.
+    pub put_down: TensorId,
 }
 
 /// An operand whose elements, in the order of the fused reduced loop, are neighbours.
@@ -40,6 +51,8 @@ pub(super) struct Operand {
     pub tensor: TensorId,
     /// How far apart neighbours along each of the statement's space loops are; 0 for reduced loops.
     pub strides: Vec<i64>,
+    /// How far apart neighbouring terms are: the constants of sums that are side by side lie together.
+    pub apart: i64,
     /// Whether a word of bytes is loaded and taken apart; otherwise elements are loaded as the product takes them.
     pub unpacked: bool,
 }
@@ -134,30 +147,43 @@ pub(super) fn prepare(
         if factors.zero != 0 && !fold_zero(&mut program, &statement, &factors) {
             continue;
         }
-        let contraction = pack(&mut program, &statement, &factors, schedule, dot);
+        let contraction = operands::pack(&mut program, &statement, &factors, schedule, dot);
         found.insert(position, contraction);
     }
     pins.all_met(&|position| found.contains_key(&position), Some(library))?;
     Ok((program, found))
 }
 
-/// The factors of `sum += (i32(x[…]) - zero) * i32(w[…])`.
+/// The factors of `sum += (i32(x[…]) - zero) * i32(w[…])`, or of `sum += x[…] * w[…]` on reals.
 pub(super) fn factors(program: &Program, statement: &Statement, depth: usize) -> Option<Factors> {
     let Expr::Binary(Binary::Mul, a, b) = &statement.body else { return None };
-    if statement.reduce != Reduce::Sum || program.dtype(statement.out) != DType::I32 {
+    let sum = program.dtype(statement.out);
+    if statement.reduce != Reduce::Sum || ![DType::I32, DType::F32].contains(&sum) {
         return None;
     }
+    let factor = |expression: &Expr| match (sum, expression) {
+        (DType::F32, Expr::Read(access)) => Some((access.clone(), 0)),
+        (DType::F32, _) => None,
+        _ => widened(expression),
+    };
     let is_constant = |access: &Access| matches!(program.tensor(access.tensor).role, Role::Constant(_));
-    let (a, b) = (widened(a)?, widened(b)?);
+    let (a, b) = (factor(a)?, factor(b)?);
     let ((moving, zero), (constant, none)) = if is_constant(&a.0) { (b, a) } else { (a, b) };
-    let narrow = matches!(program.dtype(moving.tensor), DType::I8 | DType::U8);
+    let types = (program.dtype(moving.tensor), program.dtype(constant.tensor));
+    let multiplied = match sum {
+        DType::F32 => types == (DType::F32, DType::F32),
+        _ => matches!(types, (DType::I8 | DType::U8, DType::I8)),
+    };
+    let beyond = |outside: Value| match sum {
+        DType::F32 => outside.as_f64() == 0.0,
+        _ => outside.as_i64() == zero,
+    };
     let fits = is_constant(&constant)
         && !is_constant(&moving)
         && none == 0
-        && narrow
-        && program.dtype(constant.tensor) == DType::I8
+        && multiplied
         && constant.outside.is_none()
-        && moving.outside.is_none_or(|outside| outside.as_i64() == zero);
+        && moving.outside.is_none_or(beyond);
     let own = |index: &Index| index.loops().iter().all(|id| id.0 as usize >= depth);
     let affine = |access: &Access| access.at.iter().all(|index| index.is_affine() && own(index));
     if !fits || !affine(&moving) || !affine(&constant) {
@@ -240,7 +266,7 @@ fn fold_zero(program: &mut Program, statement: &Statement, factors: &Factors) ->
         loops.iter().zip(point).for_each(|(id, &value)| values[id.0 as usize] = value as i64);
         let mut total = 0i64;
         for_each_point(&reduced, &factors.extents, factors.depth, &mut values, &mut |values| {
-            total += weight(weights, &factors.constant, values);
+            total += weight(weights, &factors.constant, values).as_i64();
         });
         total
     };
@@ -286,144 +312,11 @@ fn for_each_point(
     }
 }
 
-fn weight(weights: &Array, access: &Access, values: &[i64]) -> i64 {
+pub(super) fn weight(weights: &Array, access: &Access, values: &[i64]) -> Value {
     let strides = row_major_strides(weights.shape());
     let position = access.at.iter().zip(strides).map(|(index, stride)| {
         let terms = index.loops().into_iter().map(|id| index.factor(id) * values[id.0 as usize]);
         (index.offset() + terms.sum::<i64>()) * stride
     });
-    weights.get(position.sum::<i64>() as usize).as_i64()
-}
-
-/// Packs the constants, and makes a buffer for the moving operand where the schedule asks for one.
-fn pack(
-    program: &mut Program,
-    statement: &Statement,
-    factors: &Factors,
-    schedule: Schedule,
-    dot: Dot,
-) -> Contraction {
-    let whole: usize = schedule.reduced.iter().map(|(_, padded)| padded).product();
-    let length = whole.next_multiple_of(dot.group(schedule.packed));
-    let staged =
-        schedule.staged.map(|around| stage(program, factors, &schedule, around, dot.dtype, length - whole));
-    let (moving, staged) = match staged {
-        Some((operand, staged)) => (operand, Some(staged)),
-        None => (unstaged(program, factors, dot.unpack.is_some()), None),
-    };
-    // Bytes that are taken apart come as even and odd ones: where only the constants are, they are shuffled ahead of time.
-    let unpacked = schedule.packed != dot.dtype;
-    let shuffled = unpacked && !moving.unpacked;
-    let constant =
-        pack_constants(program, statement, factors, &schedule, length, shuffled.then_some(dot.bytes));
-    let constant = Operand { unpacked, ..constant };
-    Contraction { schedule, dot, moving, constant, access: factors.moving.clone(), staged, length }
-}
-
-fn pack_constants(
-    program: &mut Program,
-    statement: &Statement,
-    factors: &Factors,
-    schedule: &Schedule,
-    length: usize,
-    shuffled: Option<usize>,
-) -> Operand {
-    let Role::Constant(weights) = program.tensor(factors.constant.tensor).role.clone() else {
-        return Operand { tensor: factors.constant.tensor, strides: vec![], unpacked: false };
-    };
-    let space: Vec<usize> =
-        schedule.space.iter().map(|(l, _)| *l).filter(|l| factors.weighs(*l)).fold(vec![], |mut all, l| {
-            if !all.contains(&l) {
-                all.push(l);
-            }
-            all
-        });
-    let rows: usize = space.iter().map(|&l| factors.extents[l]).product();
-    let mut values = vec![0i64; factors.depth + factors.extents.len()];
-    let mut packed = Vec::with_capacity(rows * length);
-    for row in 0..rows {
-        let mut rest = row;
-        for &l in space.iter().rev() {
-            values[factors.depth + l] = (rest % factors.extents[l]) as i64;
-            rest /= factors.extents[l];
-        }
-        for place in 0..length {
-            let mut rest = shuffled.map_or(place, |bytes| source_of(place, bytes));
-            let mut inside = true;
-            for &(l, padded) in schedule.reduced.iter().rev() {
-                let value = rest % padded;
-                inside &= value < factors.extents[l];
-                values[factors.depth + l] = value as i64;
-                rest /= padded;
-            }
-            let value = if inside && rest == 0 { weight(&weights, &factors.constant, &values) } else { 0 };
-            packed.push(Value::from_i64(schedule.packed, value));
-        }
-    }
-    let array = Array::from_values(schedule.packed, &[rows, length], packed);
-    let name = format!("{}.packed", program.tensor(statement.out).name.trim_end_matches(".sum"));
-    let tensor = program.add_tensor(&name, schedule.packed, &[rows, length], Role::Constant(array));
-    let mut strides = vec![0; factors.extents.len()];
-    space.iter().rev().fold(length as i64, |stride, &l| {
-        strides[l] = stride;
-        stride * factors.extents[l] as i64
-    });
-    Operand { tensor, strides, unpacked: false }
-}
-
-/// Which element of a group lies at `place`, so that its even bytes are the group's first half, and its odd ones the second.
-fn source_of(place: usize, bytes: usize) -> usize {
-    let (group, within) = (place / bytes, place % bytes);
-    group * bytes + within % 2 * (bytes / 2) + within / 2
-}
-
-/// The moving operand as it is: its last dimension is the reduced one.
-fn unstaged(program: &Program, factors: &Factors, unpacked: bool) -> Operand {
-    let shape = program.shape(factors.moving.tensor);
-    let strides = row_major_strides(shape);
-    let stride = |l: usize| factors.moves(l).map_or(0, |(d, factor)| strides[d] * factor);
-    let strides = (0..factors.extents.len()).map(stride).collect();
-    Operand { tensor: factors.moving.tensor, strides, unpacked }
-}
-
-/// A buffer for what the loops inside of the first `around` space loops read; `slack` elements behind it are never written.
-fn stage(
-    program: &mut Program,
-    factors: &Factors,
-    schedule: &Schedule,
-    around: usize,
-    dtype: DType,
-    slack: usize,
-) -> (Operand, Staged) {
-    let inner = |l: usize| remaining(&schedule.space[..around], l, factors.extents[l]);
-    let reduced =
-        |d: usize| schedule.reduced.iter().position(|(l, _)| factors.moves(*l).is_some_and(|m| m.0 == d));
-    let mut order: Vec<usize> = (0..factors.moving.at.len()).collect();
-    order.sort_by_key(|&d| reduced(d).map_or(0, |position| position + 1));
-    let extent = |d: usize| {
-        let of_space = (0..factors.extents.len())
-            .filter(|l| !schedule.reduced.iter().any(|(r, _)| r == l))
-            .filter_map(|l| factors.moves(l).filter(|m| m.0 == d).map(|m| m.1 as usize * (inner(l) - 1)));
-        of_space.sum::<usize>() + reduced(d).map_or(1, |position| schedule.reduced[position].1)
-    };
-    let mut strides = vec![0i64; order.len()];
-    let total = order.iter().rev().fold(1usize, |stride, &d| {
-        strides[d] = stride as i64;
-        stride * extent(d)
-    });
-    let name = format!("{}.rows", program.tensor(factors.moving.tensor).name);
-    let tensor = program.add_tensor(&name, dtype, &[total + slack], Role::Local);
-    let along = |l: usize| match schedule.reduced.iter().any(|(r, _)| *r == l) {
-        true => 0,
-        false => factors.moves(l).map_or(0, |(d, factor)| strides[d] * factor),
-    };
-    let along = (0..factors.extents.len()).map(along).collect();
-    let zero = Value::from_i64(dtype, factors.moving.outside.map_or(0, |_| factors.zero));
-    let operand = Operand { tensor, strides: along, unpacked: false };
-    (operand, Staged { access: factors.moving.clone(), dtype, zero, strides })
-}
-
-/// How much of loop `l` is left inside of these loops.
-pub(super) fn remaining(around: &[(usize, usize)], l: usize, extent: usize) -> usize {
-    around.iter().filter(|(own, _)| *own == l).map(|(_, step)| *step).min().unwrap_or(extent).min(extent)
+    weights.get(position.sum::<i64>() as usize)
 }

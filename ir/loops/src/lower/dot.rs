@@ -1,35 +1,45 @@
 //! Products of packed operands, found in a machine's library by what they mean.
 //!
-//! Owns which instructions make a sum of products: one that multiplies and adds lanes, those that load its operands, and those that
-//! take a word of bytes apart where no load widens.
+//! Owns which instructions make a sum of products: one that multiplies and adds, those that load its operands, and those that take a
+//! word of bytes apart where no load widens. One sum of several products, `sum += a[0] * b[0] + a[1] * b[1] + …`, is a dot product of
+//! lanes; several sums side by side are the lanes of one register, all of which meet the same element of what is computed at run time.
 
 use nablac_index::{DType, Expr, Index, LoopId, Reduce, TensorId};
 
+use super::probe::{Memory, Probe, Vector};
 use crate::instruction::Library;
-use crate::program::{Buffer, For, Kernel, Kind, Program, Register, Role, Statement};
+use crate::program::{For, Kind, Statement};
 
-/// The instructions of `sum += a[0] * b[0] + a[1] * b[1] + …` on 8-bit operands.
+/// The instructions of sums of products.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Dot {
     /// Multiplies and adds.
     pub multiply: String,
     /// What it multiplies.
     pub dtype: DType,
-    /// How many products it adds.
-    pub lanes: usize,
+    /// How many products it adds to each sum.
+    pub terms: usize,
+    /// How many sums are side by side; 1 for a sum in a register of its own.
+    pub sums: usize,
     /// Loads elements that it multiplies.
     pub load: String,
+    /// How what is computed at run time is loaded.
+    pub moving: Moving,
     /// Loads bytes, and takes the even and the odd ones apart; nothing where it multiplies bytes.
     pub unpack: Option<Unpack>,
     /// How many bytes are loaded at a time.
     pub bytes: usize,
 }
 
-impl Dot {
-    /// How many terms packed constants of this type, loaded and taken apart, come in.
-    pub(super) fn group(&self, packed: DType) -> usize {
-        if packed == self.dtype { self.lanes } else { self.bytes }
-    }
+/// How what is computed at run time is loaded.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Moving {
+    /// Like the constants.
+    Loaded,
+    /// Into every lane.
+    Broadcast(String),
+    /// Into a register of one element, which the product takes.
+    Scalar,
 }
 
 /// From a word of bytes to two registers of wider elements.
@@ -39,67 +49,108 @@ pub(super) struct Unpack {
     pub halves: [String; 2],
 }
 
-/// The widest product that a library has.
-pub(super) fn find(library: &Library) -> Option<Dot> {
-    all(library).into_iter().next()
+impl Dot {
+    /// The sums' type.
+    pub(super) fn sum(&self) -> DType {
+        if self.dtype.is_float() { self.dtype } else { DType::I32 }
+    }
+
+    /// How many terms packed constants of this type, loaded and taken apart, come in.
+    pub(super) fn group(&self, packed: DType) -> usize {
+        if packed == self.dtype { self.terms } else { self.bytes }
+    }
+}
+
+/// The widest product of each way that a library has, for sums of this type.
+pub(super) fn for_sums(library: &Library, sum: DType) -> Vec<Dot> {
+    all(library).into_iter().filter(|dot| dot.sum() == sum).collect()
 }
 
 /// The products that a library has, the widest first.
 pub(super) fn all(library: &Library) -> Vec<Dot> {
-    let kinds = [(DType::I8, 16), (DType::I16, 2)];
-    kinds.into_iter().filter_map(|(dtype, lanes)| dot(library, dtype, lanes)).collect()
+    let scalar = [(DType::I8, 16), (DType::I16, 2)];
+    let side_by_side = [(DType::F32, 16), (DType::F32, 8), (DType::F32, 4)];
+    let scalar = scalar.into_iter().filter_map(|(dtype, terms)| of_lanes(library, dtype, terms));
+    scalar.chain(side_by_side.into_iter().filter_map(|(dtype, sums)| of_sums(library, dtype, sums))).collect()
 }
 
-fn dot(library: &Library, dtype: DType, lanes: usize) -> Option<Dot> {
-    let probe = Probe { dtype, lanes };
-    let bytes = lanes * dtype.bytes();
+/// One sum of several products.
+fn of_lanes(library: &Library, dtype: DType, terms: usize) -> Option<Dot> {
+    let mut probe = Probe::new(library);
+    let bytes = terms * dtype.bytes();
+    let sum = probe.scalar(DType::I32);
+    let [a, b] = [0; 2].map(|_| probe.vector(dtype, terms));
+    let word = probe.vector(DType::I8, bytes);
+    let (l, zero) = (probe.variable(), Index::default);
+    let load = |probe: &Probe, Vector(to): Vector, Memory(from): Memory, lanes| {
+        let value = Expr::read(from, vec![Index::of_loop(l)]);
+        probe.find(load_at(to, zero(), value, lanes, l))
+    };
+    let elements = probe.memory(dtype);
+    let load_elements = load(&probe, a, elements, terms)?;
     let unpack = match dtype {
         DType::I8 => None,
-        _ => Some(Unpack {
-            load: probe
-                .find(library, &|p| load(p.byte, p.bytes, Index::default(), Index::default(), bytes, l(0)))?,
-            halves: [
-                probe.find(library, &|p| {
-                    unpack(p.a, p.byte, dtype, Index::default(), Index::default(), 0, lanes, l(0))
-                })?,
-                probe.find(library, &|p| {
-                    unpack(p.a, p.byte, dtype, Index::default(), Index::default(), 1, lanes, l(0))
-                })?,
-            ],
-        }),
+        _ => {
+            let bytes_from = probe.memory(DType::I8);
+            let half = |half| probe.find(unpack(a.0, word.0, dtype, zero(), zero(), half, terms, l));
+            Some(Unpack { load: load(&probe, word, bytes_from, bytes)?, halves: [half(0)?, half(1)?] })
+        }
     };
-    Some(Dot {
-        multiply: probe
-            .find(library, &|p| multiply(p.sum, &[], (p.a, 0.into()), (p.b, 0.into()), lanes, l(0)))?,
+    let mut dot = Dot {
+        multiply: String::new(),
         dtype,
-        lanes,
-        load: probe
-            .find(library, &|p| load(p.a, p.memory, Index::default(), Index::default(), lanes, l(0)))?,
+        terms,
+        sums: 1,
+        load: load_elements,
+        moving: Moving::Loaded,
         unpack,
         bytes,
-    })
+    };
+    dot.multiply = probe.find(multiply(&dot, sum, &[], (a.0, zero()), (b.0, zero()), [l, l]))?;
+    Some(dot)
 }
 
-fn l(position: u32) -> LoopId {
-    LoopId(position)
+/// Several sums side by side.
+fn of_sums(library: &Library, dtype: DType, sums: usize) -> Option<Dot> {
+    let mut probe = Probe::new(library);
+    let (l, term, zero) = (probe.variable(), probe.variable(), Index::default);
+    let [sum, a, b] = [0; 3].map(|_| probe.vector(dtype, sums));
+    let one = probe.scalars(dtype);
+    let Memory(from) = probe.memory(dtype);
+    let bytes = sums * dtype.bytes();
+    let load = probe.find(load_at(a.0, zero(), Expr::read(from, vec![Index::of_loop(l)]), sums, l))?;
+    let mut dot = Dot {
+        multiply: String::new(),
+        dtype,
+        terms: 1,
+        sums,
+        load,
+        moving: Moving::Scalar,
+        unpack: None,
+        bytes,
+    };
+    // A product that takes what is computed at run time from a register of one element saves its copies in all lanes.
+    if let Some(multiply) =
+        probe.find(multiply(&dot, sum.0, &[zero()], (one, zero()), (b.0, zero()), [l, term]))
+    {
+        return Some(Dot { multiply, ..dot });
+    }
+    let value = Expr::read(from, vec![zero()]);
+    dot.moving = Moving::Broadcast(String::new());
+    let copy = probe.find(broadcast(a.0, zero(), value, &dot, [l, term]))?;
+    let multiply = probe.find(multiply(&dot, sum.0, &[zero()], (a.0, zero()), (b.0, zero()), [l, term]))?;
+    Some(Dot { multiply, moving: Moving::Broadcast(copy), ..dot })
 }
 
-fn lanes_of(variable: LoopId, lanes: usize, statement: Statement) -> Statement {
+/// A statement for each of `lanes` lanes.
+pub(super) fn lanes_of(variable: LoopId, lanes: usize, statement: Statement) -> Statement {
     let (lower, upper) = (vec![Index::constant(0)], vec![Index::constant(lanes as i64)]);
     Statement::For(For { variable, lower, upper, step: 1, kind: Kind::Serial, body: vec![statement] })
 }
 
-/// `register[row, l] = memory[from + l]`.
-pub(super) fn load(
-    register: TensorId,
-    memory: TensorId,
-    row: Index,
-    from: Index,
-    lanes: usize,
-    variable: LoopId,
-) -> Statement {
-    let lane = Index::of_loop(variable);
-    load_at(register, row, Expr::read(memory, vec![from + lane.clone()]), lanes, variable)
+/// `target[at] = value`.
+pub(super) fn set(target: TensorId, at: Vec<Index>, value: Expr) -> Statement {
+    Statement::Store { target, at, reduce: Reduce::Set, value }
 }
 
 /// `register[row, l] = value(l)`.
@@ -110,8 +161,23 @@ pub(super) fn load_at(
     lanes: usize,
     variable: LoopId,
 ) -> Statement {
-    let at = vec![row, Index::of_loop(variable)];
-    lanes_of(variable, lanes, Statement::Store { target: register, at, reduce: Reduce::Set, value })
+    lanes_of(variable, lanes, set(register, vec![row, Index::of_loop(variable)], value))
+}
+
+/// `register[row, terms * l + t] = value(t)`: the same terms for every sum.
+pub(super) fn broadcast(
+    register: TensorId,
+    row: Index,
+    value: Expr,
+    dot: &Dot,
+    [lane, term]: [LoopId; 2],
+) -> Statement {
+    let lane_at = Index::of_loop(lane) * dot.terms as i64;
+    if dot.terms == 1 {
+        return lanes_of(lane, dot.sums, set(register, vec![row, lane_at], value));
+    }
+    let line = set(register, vec![row, lane_at + Index::of_loop(term)], value);
+    lanes_of(lane, dot.sums, lanes_of(term, dot.terms, line))
 }
 
 /// `register[row, l] = dtype(word[from, 2l + half])`.
@@ -130,63 +196,36 @@ pub(super) fn unpack(
     load_at(register, row, byte.cast(dtype), lanes, variable)
 }
 
-/// `sum[at] += i32(a[row, l]) * i32(b[row, l])`.
+/// `sum[at] += i32(a[row, l]) * i32(b[row, l])`, or `sum[at, l] = fma(a[row, l], b[row, l], sum[at, l])` side by side.
 pub(super) fn multiply(
+    dot: &Dot,
     sum: TensorId,
     at: &[Index],
     (a, a_row): (TensorId, Index),
     (b, b_row): (TensorId, Index),
-    lanes: usize,
-    variable: LoopId,
+    [lane, term]: [LoopId; 2],
 ) -> Statement {
-    let lane = Index::of_loop(variable);
-    let read = |id: TensorId, row: Index| Expr::read(id, vec![row, lane.clone()]).cast(DType::I32);
-    let value = read(a, a_row) * read(b, b_row);
-    lanes_of(variable, lanes, Statement::Store { target: sum, at: at.to_vec(), reduce: Reduce::Sum, value })
-}
-
-/// A kernel with one of each place, in which instructions are looked for.
-struct Probe {
-    dtype: DType,
-    lanes: usize,
-}
-
-/// The places of a probe.
-struct Places {
-    bytes: TensorId,
-    memory: TensorId,
-    sum: TensorId,
-    a: TensorId,
-    b: TensorId,
-    byte: TensorId,
-}
-
-impl Probe {
-    fn find(&self, library: &Library, statement: &dyn Fn(&Places) -> Statement) -> Option<String> {
-        let buffer = |name: &str, dtype| Buffer {
-            name: name.into(),
-            dtype,
-            shape: vec![64],
-            role: Role::Local,
-            offset: None,
-        };
-        let register = |name: &str, dtype, shape: Vec<usize>| {
-            let vector = !shape.is_empty();
-            Register { name: name.into(), dtype, shape, vector }
-        };
-        let buffers = vec![buffer("bytes", DType::I8), buffer("memory", self.dtype)];
-        let program = Program { buffers, ..Program::default() };
-        let word = self.lanes * self.dtype.bytes();
-        let registers = vec![
-            register("sum", DType::I32, vec![]),
-            register("a", self.dtype, vec![1, self.lanes]),
-            register("b", self.dtype, vec![1, self.lanes]),
-            register("byte", DType::I8, vec![1, word]),
-        ];
-        let kernel = Kernel { variables: vec!["l".into()], registers, ..Kernel::default() };
-        let id = TensorId;
-        let places = Places { bytes: id(0), memory: id(1), sum: id(2), a: id(3), b: id(4), byte: id(5) };
-        let body = [statement(&places)];
-        library.find(&program, &kernel, &body).map(|instruction| instruction.name.clone())
+    let along = Index::of_loop(lane);
+    if dot.sums == 1 {
+        let read = |id: TensorId, row: Index| Expr::read(id, vec![row, along.clone()]).cast(DType::I32);
+        let value = read(a, a_row) * read(b, b_row);
+        let line = Statement::Store { target: sum, at: at.to_vec(), reduce: Reduce::Sum, value };
+        return lanes_of(lane, dot.terms, line);
     }
+    let at: Vec<Index> = at.iter().cloned().chain([along.clone()]).collect();
+    let place = if dot.terms == 1 { along } else { along * dot.terms as i64 + Index::of_loop(term) };
+    let first = match dot.moving {
+        Moving::Scalar => vec![a_row],
+        _ => vec![a_row, place.clone()],
+    };
+    let (a, b) = (Expr::read(a, first), Expr::read(b, vec![b_row, place]));
+    let line = match dot.dtype.is_float() {
+        true => set(sum, at.clone(), Expr::MultiplyAdd(Box::new([a, b, Expr::read(sum, at)]))),
+        false => {
+            let value = a.cast(DType::I32) * b.cast(DType::I32);
+            Statement::Store { target: sum, at, reduce: Reduce::Sum, value }
+        }
+    };
+    let line = if dot.terms == 1 { line } else { lanes_of(term, dot.terms, line) };
+    lanes_of(lane, dot.sums, line)
 }

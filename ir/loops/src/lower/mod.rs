@@ -18,11 +18,14 @@ mod contraction;
 mod dot;
 mod edges;
 mod group;
+mod lanes;
 mod nest;
+mod operands;
 mod order;
 mod outline;
 mod pack;
 mod pinned;
+mod probe;
 mod reduction;
 mod rules;
 mod schedule;
@@ -41,8 +44,32 @@ pub struct Capacity {
     pub float_registers: usize,
     /// Registers for integers, which addresses and counters share.
     pub general_registers: usize,
+    /// Registers of several elements.
+    pub vector_registers: usize,
+    /// What starts in a cycle.
+    pub pipeline: Pipeline,
     /// Hardware instructions.
     pub library: Option<Library>,
+}
+
+/// What a processor starts in a cycle.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pipeline {
+    /// Instructions of any kind.
+    pub issues: usize,
+    /// Loads.
+    pub loads: usize,
+    /// Multiply-accumulates.
+    pub multiplies: usize,
+    /// The cycles until a multiply-accumulate's result can go into the next one.
+    pub latency: usize,
+}
+
+/// One instruction after the other.
+impl Default for Pipeline {
+    fn default() -> Self {
+        Pipeline { issues: 1, loads: 1, multiplies: 1, latency: 1 }
+    }
 }
 
 /// The schedule of every reduction into registers, as a pin, with what it computes: what `schedules` forces, and the rules' choice
@@ -74,6 +101,7 @@ pub fn lower(program: &IndexProgram, capacity: &Capacity, schedules: &Schedules)
         offset: None,
     });
     let mut lowering = Lowering::new(&program, chosen);
+    lowering.library = capacity.library.as_ref();
     let steps = lowering.steps(&program.steps);
     let library = capacity.library.clone();
     let lowered =
@@ -84,6 +112,8 @@ pub fn lower(program: &IndexProgram, capacity: &Capacity, schedules: &Schedules)
 /// What goes from one nest to the next while a program is lowered.
 struct Lowering<'a> {
     program: &'a IndexProgram,
+    /// The machine's instructions, if nests may have any.
+    library: Option<&'a Library>,
     /// Its statements, in the order of the text.
     statements: Vec<&'a Statement>,
     chosen: Chosen,
@@ -97,7 +127,15 @@ struct Lowering<'a> {
 impl<'a> Lowering<'a> {
     fn new(program: &'a IndexProgram, chosen: Chosen) -> Lowering<'a> {
         let statements = program.statements();
-        Lowering { program, statements, chosen, counters: vec![], begun: vec![], names: vec![] }
+        Lowering {
+            program,
+            library: None,
+            statements,
+            chosen,
+            counters: vec![],
+            begun: vec![],
+            names: vec![],
+        }
     }
 
     /// A statement's place among the program's.

@@ -10,6 +10,8 @@ use super::contraction::{Factors, Schedule};
 use super::dot::{self, Dot};
 use crate::instruction::Library;
 
+mod side_by_side;
+
 /// Sums of vectors that a general register each holds: a pair of registers is taken for one.
 const VECTOR_SUMS: usize = 8;
 
@@ -36,7 +38,26 @@ pub(super) fn choose(
     library: &Library,
     capacity: &Capacity,
 ) -> Option<(Schedule, Dot)> {
-    let dot = dot::find(library)?;
+    let dots = dot::for_sums(library, program.dtype(statement.out));
+    let (vectors, scalars): (Vec<Dot>, Vec<Dot>) = dots.into_iter().partition(|dot| dot.sums > 1);
+    let side_by_side = vectors.into_iter().filter_map(|dot| {
+        let (cycles, schedule) = side_by_side::choose(program, statement, factors, &dot, capacity)?;
+        Some((cycles, schedule, dot))
+    });
+    if let Some((_, schedule, dot)) = side_by_side.min_by_key(|(cycles, ..)| *cycles) {
+        return Some((schedule, dot));
+    }
+    in_lanes(program, statement, factors, scalars.into_iter().next()?, capacity)
+}
+
+/// The schedule of a product whose instruction adds several products to one sum.
+fn in_lanes(
+    program: &Program,
+    statement: &Statement,
+    factors: &Factors,
+    dot: Dot,
+    capacity: &Capacity,
+) -> Option<(Schedule, Dot)> {
     let reduced = statement.reduced_loops(factors.depth);
     let space: Vec<usize> = super::schedule::space_order(statement, factors.depth);
     let moves = |l: &usize| factors.moves(*l).is_some();
@@ -76,7 +97,7 @@ pub(super) fn choose(
         let n = factors.extents[l];
         // A column of a depthwise window is whole registers, which neighbours share.
         let column = depthwise && position + 1 == ordered.len() && ordered.len() > 1;
-        if column && dot.unpack.is_some() { n.next_multiple_of(dot.lanes) } else { n }
+        if column && dot.unpack.is_some() { n.next_multiple_of(dot.terms) } else { n }
     };
     let padded: Vec<(usize, usize)> = ordered.iter().enumerate().map(|(p, &l)| (l, aligned(p, l))).collect();
     let whole: usize = padded.iter().map(|(_, n)| n).product();

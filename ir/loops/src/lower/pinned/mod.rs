@@ -89,7 +89,7 @@ impl Pins {
                         product(library, name)?;
                         let kernel = &pinned.kernel.text;
                         let message = format!(
-                            "kernel `{kernel}` has no use for `{}`: it sums no products of 8-bit integers with 8-bit constants",
+                            "kernel `{kernel}` has no use for `{}`: it sums no products with constants that it can take",
                             name.text
                         );
                         Error::schedule(name.place, message)

@@ -2,8 +2,9 @@
 
 use nablac_index::{DType, Program, Statement};
 
-use super::super::contraction::{self, Factors, remaining};
+use super::super::contraction::{self, Factors};
 use super::super::dot::{self, Dot};
+use super::super::operands::{channel, remaining};
 use super::{Nest, Pinned, amount};
 use crate::error::Error;
 use crate::instruction::Library;
@@ -47,6 +48,11 @@ impl Pinned {
             return self.error(loops.place, "`use` stands behind the reduced loops".into());
         };
         let dot = product(library, instruction)?;
+        if dot.sum() != program.dtype(statement.out) {
+            let (sums, own) = (dot.sum().name(), program.dtype(statement.out).name());
+            return self
+                .error(instruction.place, format!("`{}` sums {sums}, and its sums are {own}", dot.multiply));
+        }
         if loops.unroll {
             return self.error(loops.place, "`step` says how many terms are written out with `use`".into());
         }
@@ -56,6 +62,9 @@ impl Pinned {
         let staged = self.buffer(program, &nest, factors, &dot)?;
         let chunk = self.chunk(loops, &reduced, dot.group(packed))?;
         let schedule = contraction::Schedule { space, reduced, chunk, staged, packed };
+        if dot.sums > 1 {
+            self.side_by_side(&nest, &schedule, statement, factors, &dot)?;
+        }
         self.sliding(&nest, &schedule, statement, factors)?;
         if staged.is_none() {
             self.direct(program, &schedule, statement, factors, &dot, loops)?;
@@ -105,16 +114,17 @@ impl Pinned {
 
     /// The type of packed constants: as they are, if the pin does not say.
     fn pack(&self, program: &Program, nest: &Nest, factors: &Factors, dot: &Dot) -> Result<DType, Error> {
-        let Some(stored) = nest.pack else { return Ok(DType::I8) };
+        let own_type = program.dtype(factors.constant.tensor);
+        let Some(stored) = nest.pack else { return Ok(own_type) };
         let own = &program.tensor(factors.constant.tensor).name;
         if stored.tensor.text != *own {
             let message = format!("`{}` is not its constant: that is `{own}`", stored.tensor.text);
             return self.error(stored.tensor.place, message);
         }
-        if stored.dtype != DType::I8 && stored.dtype != dot.dtype {
-            let (asked, other) = (stored.dtype.name(), dot.dtype.name());
-            let message =
-                format!("`{}` cannot take constants packed as {asked}: i8 or {other}", dot.multiply);
+        if stored.dtype != own_type && stored.dtype != dot.dtype {
+            let (asked, own, other) = (stored.dtype.name(), own_type.name(), dot.dtype.name());
+            let either = if own == other { own.to_string() } else { format!("{own} or {other}") };
+            let message = format!("`{}` cannot take constants packed as {asked}: {either}", dot.multiply);
             return self.error(stored.place, message);
         }
         Ok(stored.dtype)
@@ -149,6 +159,36 @@ impl Pinned {
             return self.error(stored.place, message);
         }
         Ok(Some(around))
+    }
+
+    /// Sums that are side by side are iterations of one loop, which goes on in whole registers.
+    fn side_by_side(
+        &self,
+        nest: &Nest,
+        schedule: &contraction::Schedule,
+        statement: &Statement,
+        factors: &Factors,
+        dot: &Dot,
+    ) -> Result<(), Error> {
+        let (multiply, sums) = (&dot.multiply, dot.sums);
+        let Some(channel) = channel(schedule, factors) else {
+            let message =
+                format!("`{multiply}` has {sums} sums side by side: no loop moves the constants alone");
+            return self.error(self.kernel.place, message);
+        };
+        let name = &statement.loops[channel].name;
+        let broken = nest.space.iter().find(|(l, step, _)| {
+            *l == channel && *step < factors.extents[channel] && !step.is_multiple_of(sums)
+        });
+        match broken {
+            Some((_, step, place)) => self.error(
+                *place,
+                format!(
+                    "`{multiply}` has {sums} sums side by side along `{name}`: {step} is no multiple of that"
+                ),
+            ),
+            None => Ok(()),
+        }
     }
 
     /// In the buffer the reduced loops are neighbours: only along the first of them may a window slide.
@@ -198,6 +238,8 @@ impl Pinned {
             "it has several reduced loops".into()
         } else if !along_last(first.0) || space_slides {
             format!("`{}` does not go through neighbours", statement.loops[first.0].name)
+        } else if dot.sums > 1 && moving.dtype == dot.dtype && first.1 == factors.extents[first.0] {
+            return Ok(());
         } else if moving.dtype != DType::I8 {
             format!("it is {}", moving.dtype.name())
         } else if first.1 != factors.extents[first.0] || !first.1.is_multiple_of(dot.bytes) {

@@ -1,0 +1,115 @@
+//! Loops for sums that are side by side in vector registers.
+//!
+//! Owns rules that a person can read: neighbouring channels are the lanes, pixels by registers of channels the tile, and the tile is the one
+//! that takes the fewest cycles for all of a row, with what remains of it.
+
+use nablac_index::{Program, Statement};
+
+use super::super::contraction::{Factors, Schedule};
+use super::super::dot::{Dot, Moving};
+use super::super::{Capacity, Pipeline};
+use super::chunk;
+
+/// The most pixels and registers of channels of a tile.
+const MOST_PIXELS: usize = 14;
+const MOST_REGISTERS: usize = 8;
+
+/// What a tile takes besides its terms, in instructions for each register of sums: initial values, last map and store.
+const AROUND: usize = 6;
+
+/// The least of a register's lanes that must hold a sum, one of so many.
+const LEAST_FILLED: usize = 2;
+
+/// The schedule of a product with these instructions; `None` where channels would not fill registers.
+pub(super) fn choose(
+    program: &Program,
+    statement: &Statement,
+    factors: &Factors,
+    dot: &Dot,
+    capacity: &Capacity,
+) -> Option<(usize, Schedule)> {
+    let reduced = statement.reduced_loops(factors.depth);
+    let space = super::super::schedule::space_order(statement, factors.depth);
+    let moves = |l: &usize| factors.moves(*l).is_some();
+    let wide = |l: &&usize| factors.extents[**l] > 1;
+    let pixel = space.iter().filter(|l| moves(l) && !factors.weighs(**l)).rfind(wide).copied();
+    let channel = space.iter().filter(|l| !moves(l) && factors.weighs(**l)).rfind(wide).copied()?;
+    let channels = factors.extents[channel];
+    if channels * LEAST_FILLED < dot.sums {
+        return None;
+    }
+    let pixels = pixel.map_or(1, |l| factors.extents[l]);
+    let terms: usize = reduced.iter().map(|&l| factors.extents[l]).product();
+    let tile = tile(dot, (pixels, channels.div_ceil(dot.sums)), terms, capacity)?;
+    let cycles = total(dot, (pixels, channels.div_ceil(dot.sums)), tile, terms, &capacity.pipeline);
+    let outer = space.iter().copied().filter(|l| Some(*l) != pixel && *l != channel);
+    let mut loops: Vec<(usize, usize)> = outer.map(|l| (l, 1)).collect();
+    let around = loops.len();
+    // A panel of constants stays in the cache while pixels pass.
+    loops.push((channel, tile.1 * dot.sums));
+    loops.extend(pixel.map(|l| (l, tile.0)));
+    let reduced: Vec<(usize, usize)> =
+        super::reduced_order(factors, &reduced, pixel).into_iter().map(|l| (l, factors.extents[l])).collect();
+    let last = factors.moving.at.len().checked_sub(1)?;
+    let slides =
+        |l: usize| space.iter().any(|&s| factors.moves(s).map(|m| m.0) == factors.moves(l).map(|m| m.0));
+    let direct = factors.moving.outside.is_none()
+        && matches!(reduced[..], [(l, _)] if !slides(l) && factors.moves(l).is_some_and(|m| m.0 == last))
+        && program.dtype(factors.moving.tensor) == dot.dtype;
+    let schedule = Schedule {
+        space: loops,
+        chunk: chunk(terms.next_multiple_of(dot.terms), dot.terms),
+        reduced,
+        staged: (!direct).then_some(around),
+        packed: dot.dtype,
+    };
+    Some((cycles, schedule))
+}
+
+/// A tile of pixels by registers of channels.
+fn tile(dot: &Dot, extents: (usize, usize), terms: usize, capacity: &Capacity) -> Option<(usize, usize)> {
+    let all = (1..=extents.0.min(MOST_PIXELS))
+        .flat_map(|p| (1..=extents.1.min(MOST_REGISTERS)).map(move |c| (p, c)));
+    // What is computed at run time may be held in other registers.
+    let fits = |&(p, c): &(usize, usize)| {
+        let operands = match dot.moving {
+            Moving::Scalar if p <= c => 1,
+            Moving::Scalar => c,
+            _ => p.min(c) + 1,
+        };
+        p * c + operands <= capacity.vector_registers
+    };
+    all.filter(fits)
+        .min_by_key(|&tile| (total(dot, extents, tile, terms, &capacity.pipeline), tile.0 * tile.1))
+}
+
+/// The cycles of all tiles and of what remains.
+fn total(
+    dot: &Dot,
+    extents: (usize, usize),
+    tile: (usize, usize),
+    terms: usize,
+    pipeline: &Pipeline,
+) -> usize {
+    let parts = |n: usize, size: usize| [(n / size, size), (usize::from(n % size > 0), n % size)];
+    let pairs = parts(extents.0, tile.0).into_iter().flat_map(|p| parts(extents.1, tile.1).map(|c| (p, c)));
+    let steps = terms.div_ceil(dot.terms);
+    let cycles = |p: usize, c: usize| match p * c {
+        0 => 0,
+        sums => steps * step(p, c, pipeline) + sums * AROUND * SCALE / pipeline.issues,
+    };
+    pairs.map(|((np, p), (nc, c))| np * nc * cycles(p, c)).sum()
+}
+
+/// Cycles are counted in parts of one.
+const SCALE: usize = 12;
+
+/// The cycles of one step of a tile, times `SCALE`.
+fn step(pixels: usize, registers: usize, pipeline: &Pipeline) -> usize {
+    let (loads, products) = (pixels + registers, pixels * registers);
+    let of = |count: usize, at_once: usize| SCALE * count / at_once.max(1);
+    let busy = of(loads, pipeline.loads)
+        .max(of(products, pipeline.multiplies))
+        .max(of(loads + products, pipeline.issues));
+    busy.max(SCALE * pipeline.latency)
+}
