@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nablac_index::{Program, Role, Statement};
+use nablac_index::{Program, Role, Statement, TensorId};
 
 use super::contraction::{self, Contraction};
 use super::pinned::Pins;
@@ -30,10 +30,24 @@ pub(super) fn choose(
     let in_registers =
         kernels.iter().filter(|kernel| kernel.in_registers).map(|kernel| kernel.position).collect();
     let pins = Pins::read(&kernels, capacity, schedules)?;
-    let (prepared, contractions) = contraction::prepare(program.clone(), capacity, &pins, &in_registers)?;
-    let plain =
+    let (mut prepared, contractions) = contraction::prepare(program.clone(), capacity, &pins, &in_registers)?;
+    let mut plain =
         plain(&prepared, capacity, &pins, &|l| in_registers.contains(&l) && !contractions.contains_key(&l))?;
+    for kernel in &kernels {
+        if let Some(schedule) = plain.get_mut(&kernel.position) {
+            place_lanes(&mut prepared, kernel.main.out, schedule);
+        }
+    }
     Ok((prepared, Chosen { contractions, plain }))
+}
+
+/// Gives registers of several sums a place in memory.
+fn place_lanes(program: &mut Program, sum: TensorId, schedule: &mut Schedule) {
+    let points: usize = schedule.space.iter().map(|(_, tile)| *tile).product();
+    let Some(side) = &mut schedule.vector else { return };
+    let name = format!("{}.lanes", program.tensor(sum).name);
+    let lanes = points.next_multiple_of(side.lanes);
+    side.put_down = program.add_tensor(&name, program.dtype(sum), &[lanes], Role::Local);
 }
 
 fn plain(
@@ -49,7 +63,7 @@ fn plain(
         if !wanted(own) {
             return;
         }
-        let pinned = pins.get(own).map(|pinned| pinned.plain(statement, depth));
+        let pinned = pins.get(own).map(|pinned| pinned.plain(program, statement, depth, capacity));
         match pinned.transpose() {
             Err(error) => failure = failure.take().or(Some(error)),
             Ok(pinned) => {
@@ -118,7 +132,14 @@ fn plain_lines(statement: &Statement, schedule: &Schedule) -> Vec<Line> {
         let axes = vec![axis(statement, l, statement.loops[l].extent)];
         Line::For(For { axes, unroll: schedule.unrolled.contains(&l), ..For::default() })
     });
-    schedule.space.iter().map(|&space| space_line(statement, space)).chain(reduced).collect()
+    let space = schedule.space.iter().map(|&(l, step)| {
+        let lanes = schedule.vector.as_ref().filter(|side| side.l == l).map(|side| side.lanes.into());
+        match space_line(statement, (l, step)) {
+            Line::For(loops) => Line::For(For { vector: lanes, ..loops }),
+            other => other,
+        }
+    });
+    space.chain(reduced).collect()
 }
 
 fn packed_lines(

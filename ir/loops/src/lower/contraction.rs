@@ -14,6 +14,7 @@ use nablac_index::{
 
 use super::dot::Dot;
 use super::pinned::Pins;
+use super::side_by_side::SideBySide;
 use super::{Capacity, operands, rules};
 use crate::error::Error;
 
@@ -34,15 +35,6 @@ pub(super) struct Contraction {
     pub length: usize,
     /// The loop whose iterations are side by side in one register, if sums are.
     pub side_by_side: Option<SideBySide>,
-}
-
-/// Sums that are side by side in one register.
-#[derive(Clone, PartialEq, Debug)]
-pub(super) struct SideBySide {
-    /// The statement's loop that they are iterations of.
-    pub l: usize,
-    /// Where registers are put down for what no instruction does to all of their sums.
-    pub put_down: TensorId,
 }
 
 /// An operand whose elements, in the order of the fused reduced loop, are neighbours.

@@ -4,30 +4,63 @@
 //! They are found in the machine's library by what they mean. What reads neighbours along the lanes is loaded, what reads one
 //! element is copied into every lane; where a library lacks an operation there are no lines, and the loop stays a loop.
 
-use nablac_index::{Access, DType, Expr, Index, LoopId, Reduce, TensorId};
+use nablac_index::{Access, Binary, DType, Expr, Index, LoopId, Program, Reduce, Statement as Law, TensorId};
 
 use super::dot::{lanes_of, set};
-use super::nest::Nest;
+use super::nest::new_register;
 use super::probe::Probe;
 use crate::instruction::Library;
-use crate::program::Statement;
+use crate::interpret::operation_of;
+use crate::program::{Kernel, Statement};
+
+/// Where lines are to stand.
+pub(super) struct Around<'s> {
+    pub program: &'s Program,
+    pub library: &'s Library,
+    /// Its registers are those that are there; new ones are added.
+    pub kernel: &'s mut Kernel,
+}
 
 /// The lines of a statement without a loop over `lane`, if a library has instructions for them.
 pub(super) fn lines(
-    nest: &mut Nest,
+    around: Around<'_>,
     lane: LoopId,
     count: usize,
     statement: &Statement,
 ) -> Option<Vec<Statement>> {
-    let library = nest.lowering.library?;
-    let before = nest.kernel.registers.len();
-    let mut lanes = Lanes { nest, library, lane, count, statements: vec![], known: vec![] };
-    let done = lanes.statement(statement);
-    let statements = lanes.statements;
-    if done.is_none() {
-        nest.kernel.registers.truncate(before);
+    let before = around.kernel.registers.len();
+    let mut lanes = Lanes { around, lane, count, statements: vec![], known: vec![] };
+    if lanes.statement(statement).is_none() {
+        lanes.around.kernel.registers.truncate(before);
+        return None;
     }
-    done.map(|()| statements)
+    Some(lanes.statements)
+}
+
+/// What combines a value with the one in a register, first in one rounding, where that is a product and its sum, then in two.
+pub(super) fn combinations(register: TensorId, at: &[Index], reduce: Reduce, value: &Expr) -> Vec<Statement> {
+    let before = Expr::read(register, at.to_vec());
+    let fused = match (reduce, value) {
+        (Reduce::Sum, Expr::Binary(Binary::Mul, a, b)) => {
+            Some(Expr::MultiplyAdd(Box::new([a.as_ref().clone(), b.as_ref().clone(), before.clone()])))
+        }
+        _ => None,
+    };
+    let plain = operation_of(reduce).map(|operation| before.binary(operation, value.clone()));
+    fused.into_iter().chain(plain).map(|value| set(register, at.to_vec(), value)).collect()
+}
+
+/// Whether a library has instructions for what a statement combines, with the iterations of loop `lane` as lanes.
+pub(super) fn combines(program: &Program, library: &Library, law: &Law, lane: LoopId, count: usize) -> bool {
+    let inside = law.body.rewrite(&mut |node| match node {
+        Expr::Read(access) => Expr::Read(Access { outside: None, ..access }),
+        other => other,
+    });
+    let mut kernel = Kernel::default();
+    let register = new_register(program, &mut kernel, "acc", program.dtype(law.out), vec![count], true);
+    combinations(register, &[Index::of_loop(lane)], law.reduce, &inside)
+        .iter()
+        .any(|line| lines(Around { program, library, kernel: &mut kernel }, lane, count, line).is_some())
 }
 
 /// A value in a register.
@@ -40,9 +73,8 @@ struct Held {
 }
 
 /// Lines as they grow.
-struct Lanes<'s, 'n, 'a> {
-    nest: &'s mut Nest<'n, 'a>,
-    library: &'s Library,
+struct Lanes<'s> {
+    around: Around<'s>,
     lane: LoopId,
     count: usize,
     statements: Vec<Statement>,
@@ -56,7 +88,7 @@ enum Reach {
     Same,
 }
 
-impl Lanes<'_, '_, '_> {
+impl Lanes<'_> {
     fn statement(&mut self, statement: &Statement) -> Option<()> {
         let Statement::Store { target, at, reduce: Reduce::Set, value } = statement else { return None };
         if self.is_register(*target) {
@@ -64,7 +96,7 @@ impl Lanes<'_, '_, '_> {
             return self.into(value, Some((register, at[..at.len() - 1].to_vec()))).map(|_| ());
         }
         let Reach::Neighbour = self.reach(at)? else { return None };
-        let stored = self.nest.lowering.program.dtype(*target);
+        let stored = self.around.program.dtype(*target);
         // A store may narrow what it stores.
         if let Expr::Cast(_, inner) = value
             && let Some(held) = self.attempt(|lanes| {
@@ -91,7 +123,7 @@ impl Lanes<'_, '_, '_> {
 
     fn store(&mut self, target: TensorId, at: &[Index], stored: DType, held: &Held) -> Option<()> {
         let convert = |value: Expr| if held.dtype == stored { value } else { value.cast(stored) };
-        let mut probe = Probe::new(self.library);
+        let mut probe = Probe::new(self.around.library);
         let (variable, from, to) =
             (probe.variable(), probe.vector(held.dtype, self.count), probe.memory(stored));
         let lane = || Index::of_loop(variable);
@@ -114,8 +146,12 @@ impl Lanes<'_, '_, '_> {
         self.statements.push(Statement::Use { instruction, body });
     }
 
+    fn register(&mut self, name: &str, dtype: DType, shape: Vec<usize>, vector: bool) -> TensorId {
+        new_register(self.around.program, self.around.kernel, name, dtype, shape, vector)
+    }
+
     fn is_register(&self, id: TensorId) -> bool {
-        id.0 as usize >= self.nest.lowering.program.tensors.len()
+        id.0 as usize >= self.around.program.tensors.len()
     }
 
     fn reach(&self, at: &[Index]) -> Option<Reach> {
@@ -176,7 +212,7 @@ impl Lanes<'_, '_, '_> {
 
     fn fresh(&mut self, dtype: DType, target: Option<(TensorId, Vec<Index>)>) -> Held {
         let (register, row) =
-            target.unwrap_or_else(|| (self.nest.vector("lanes", dtype, vec![self.count]), vec![]));
+            target.unwrap_or_else(|| (self.register("lanes", dtype, vec![self.count], true), vec![]));
         Held { register, row, dtype }
     }
 
@@ -191,17 +227,17 @@ impl Lanes<'_, '_, '_> {
             return None;
         }
         if self.is_register(access.tensor) {
-            let register = &self.nest.kernel.registers
-                [access.tensor.0 as usize - self.nest.lowering.program.tensors.len()];
+            let register =
+                &self.around.kernel.registers[access.tensor.0 as usize - self.around.program.tensors.len()];
             let (dtype, row) = (register.dtype, access.at[..access.at.len() - 1].to_vec());
             let plain = register.vector && widened.is_none() && target.is_none();
             return plain.then_some(Held { register: access.tensor, row, dtype });
         }
-        let stored = self.nest.lowering.program.dtype(access.tensor);
+        let stored = self.around.program.dtype(access.tensor);
         let dtype = widened.unwrap_or(stored);
         let convert = |value: Expr| if widened.is_some() { value.cast(dtype) } else { value };
         let reach = self.reach(&access.at)?;
-        let mut probe = Probe::new(self.library);
+        let mut probe = Probe::new(self.around.library);
         let (variable, to, from) = (probe.variable(), probe.vector(dtype, self.count), probe.memory(stored));
         let lane = Index::of_loop(variable);
         let place = match reach {
@@ -230,11 +266,11 @@ impl Lanes<'_, '_, '_> {
 
     /// One value in every lane.
     fn copies(&mut self, dtype: DType, value: &Expr, target: Option<(TensorId, Vec<Index>)>) -> Option<Held> {
-        let mut probe = Probe::new(self.library);
+        let mut probe = Probe::new(self.around.library);
         let (variable, to, from) = (probe.variable(), probe.vector(dtype, self.count), probe.scalar(dtype));
         let at = vec![Index::default(), Index::of_loop(variable)];
         let name = probe.find(lanes_of(variable, self.count, set(to.0, at, Expr::read(from, vec![]))))?;
-        let one = self.nest.register("one", dtype, vec![]);
+        let one = self.register("one", dtype, vec![], false);
         self.statements.push(set(one, vec![], value.clone()));
         let held = self.fresh(dtype, target);
         self.set(&held, name, Expr::read(one, vec![]));
@@ -251,7 +287,7 @@ impl Lanes<'_, '_, '_> {
     ) -> Option<Held> {
         let held = operands.iter().map(|operand| self.value(operand)).collect::<Option<Vec<Held>>>()?;
         let dtype = result.or(held.first().map(|held| held.dtype))?;
-        let mut probe = Probe::new(self.library);
+        let mut probe = Probe::new(self.around.library);
         let (variable, to) = (probe.variable(), probe.vector(dtype, self.count));
         let at = || vec![Index::default(), Index::of_loop(variable)];
         let reads = held.iter().map(|held| Expr::read(probe.vector(held.dtype, self.count).0, at()));

@@ -29,6 +29,7 @@ mod probe;
 mod reduction;
 mod rules;
 mod schedule;
+mod side_by_side;
 mod staging;
 mod tiled;
 

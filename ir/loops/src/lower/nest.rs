@@ -3,11 +3,15 @@
 //! Owns a nest's variables and registers, how a statement's indices and expressions become the kernel's, and the nests that need no
 //! registers for their sums: maps, reductions in memory, `argmax=`. Reductions into registers are `reduction`'s.
 
+use std::collections::BTreeSet;
+
 use nablac_index::{
-    Access, Binary, DType, Expr, Index, Loop, LoopId, Reduce, Repeat, Statement as Law, TensorId, smallest,
+    Access, Binary, DType, Expr, Index, Loop, LoopId, Program, Reduce, Repeat, Statement as Law, TensorId,
+    smallest,
 };
 
 use super::group::{self, Group};
+use super::lanes::{self, Around};
 use super::{Lowering, schedule};
 use crate::program::{For, Kernel, Kind, Register, Statement, Step};
 
@@ -56,7 +60,7 @@ pub(super) fn name_of(lowering: &mut Lowering, group: &Group) -> String {
 pub(super) fn fills_before(lowering: &mut Lowering, repeat: &Repeat) -> Vec<Step> {
     let depth = lowering.counters.len();
     let mut fills = vec![];
-    let body = nablac_index::Program { steps: repeat.body.clone(), ..Default::default() };
+    let body = Program { steps: repeat.body.clone(), ..Default::default() };
     let mut wanted: Vec<(TensorId, Reduce)> = vec![];
     body.visit_statements(&mut |counters, s| {
         let inner = depth + 1 + counters.len();
@@ -82,6 +86,28 @@ pub(super) fn fills_before(lowering: &mut Lowering, repeat: &Repeat) -> Vec<Step
         fills.push(Step::Kernel(nest.kernel));
     }
     fills
+}
+
+/// Adds a register to a kernel, under a name that nothing has yet.
+pub(super) fn new_register(
+    program: &Program,
+    kernel: &mut Kernel,
+    name: &str,
+    dtype: DType,
+    shape: Vec<usize>,
+    vector: bool,
+) -> TensorId {
+    let taken = |name: &str| {
+        kernel.registers.iter().any(|r| r.name == name) || program.tensors.iter().any(|t| t.name == name)
+    };
+    let mut unique = name.to_string();
+    let mut number = 1;
+    while taken(&unique) {
+        number += 1;
+        unique = format!("{name}{number}");
+    }
+    kernel.registers.push(Register { name: unique, dtype, shape, vector });
+    TensorId((program.tensors.len() + kernel.registers.len() - 1) as u32)
 }
 
 /// A nest under construction.
@@ -119,27 +145,24 @@ impl<'a> Nest<'_, 'a> {
     }
 
     pub(super) fn register(&mut self, name: &str, dtype: DType, shape: Vec<usize>) -> TensorId {
-        let taken = |name: &str| {
-            self.kernel.registers.iter().any(|r| r.name == name)
-                || self.lowering.program.tensors.iter().any(|t| t.name == name)
-        };
-        let mut unique = name.to_string();
-        let mut number = 1;
-        while taken(&unique) {
-            number += 1;
-            unique = format!("{name}{number}");
-        }
-        self.kernel.registers.push(Register { name: unique, dtype, shape, vector: false });
-        TensorId((self.lowering.program.tensors.len() + self.kernel.registers.len() - 1) as u32)
+        new_register(self.lowering.program, &mut self.kernel, name, dtype, shape, false)
     }
 
     /// Registers of several elements each; the last extent is their number.
     pub(super) fn vector(&mut self, name: &str, dtype: DType, shape: Vec<usize>) -> TensorId {
-        let id = self.register(name, dtype, shape);
-        if let Some(register) = self.kernel.registers.last_mut() {
-            register.vector = true;
-        }
-        id
+        new_register(self.lowering.program, &mut self.kernel, name, dtype, shape, true)
+    }
+
+    /// The lines of a statement without a loop over `lane`, if the machine has instructions for them.
+    pub(super) fn lanes(
+        &mut self,
+        lane: LoopId,
+        count: usize,
+        statement: &Statement,
+    ) -> Option<Vec<Statement>> {
+        let library = self.lowering.library?;
+        let around = Around { program: self.lowering.program, library, kernel: &mut self.kernel };
+        lanes::lines(around, lane, count, statement)
     }
 
     pub(super) fn serial(
@@ -212,12 +235,54 @@ impl<'a> Nest<'_, 'a> {
         let at: Vec<Index> = law.at.iter().map(|i| self.index(i, &environment)).collect();
         let value = self.expression(&law.body, &environment, &[]);
         let store = Statement::Store { target: law.out, at: at.clone(), reduce: law.reduce, value };
-        let mut inner = vec![self.guarded(law.out, &at, store)];
-        for (&l, &variable) in order.iter().zip(&variables).rev() {
+        let (mut inner, mut outer) = (vec![self.guarded(law.out, &at, store)], &order[..]);
+        if let Some((lines, rest)) = self.in_lanes(law, &order, &variables, &environment) {
+            (inner, outer) = (lines, rest);
+        }
+        for (&l, &variable) in outer.iter().zip(&variables).rev() {
             inner = vec![Self::serial(variable, 0, law.loops[l].extent as i64, 1, inner)];
         }
         body.extend(inner);
         body
+    }
+
+    /// The innermost loop of a map, with its iterations as lanes as far as they fill registers, and the loops around it.
+    fn in_lanes<'o>(
+        &mut self,
+        law: &Law,
+        order: &'o [usize],
+        variables: &[LoopId],
+        environment: &Environment,
+    ) -> Option<(Vec<Statement>, &'o [usize])> {
+        let library = self.lowering.library?;
+        let (&l, rest) = order.split_last()?;
+        let (&variable, extent) = (variables.last()?, law.loops[l].extent);
+        let widths: BTreeSet<usize> = library.vectors.iter().map(|vector| vector.lanes).collect();
+        let statement = |nest: &Self, index: Index| {
+            let mut environment = environment.clone();
+            environment[l] = Some(index);
+            let at: Vec<Index> = law.at.iter().map(|i| nest.index(i, &environment)).collect();
+            let value = nest.expression(&law.body, &environment, &[]);
+            let store = Statement::Store { target: law.out, at: at.clone(), reduce: law.reduce, value };
+            nest.guarded(law.out, &at, store)
+        };
+        for lanes in widths.into_iter().rev().filter(|lanes| *lanes <= extent) {
+            let filled = extent / lanes * lanes;
+            self.ranges[variable.0 as usize] = (0, (filled - lanes) as i64);
+            let lane = self.fresh("lane", (0, lanes as i64 - 1));
+            let store = statement(self, Index::of_loop(variable) + Index::of_loop(lane));
+            let lines = self.lanes(lane, lanes, &store);
+            self.ranges[variable.0 as usize] = (0, extent as i64 - 1);
+            let Some(lines) = lines else { continue };
+            let mut body = vec![Self::serial(variable, 0, filled as i64, lanes, lines)];
+            if filled < extent {
+                let one = self.fresh(&law.loops[l].name, (filled as i64, extent as i64 - 1));
+                let store = statement(self, Index::of_loop(one));
+                body.push(Self::serial(one, filled as i64, extent as i64, 1, vec![store]));
+            }
+            return Some((body, rest));
+        }
+        None
     }
 
     /// A store that may leave its tensor runs only where it is inside.

@@ -5,8 +5,9 @@
 
 use nablac_index::{Array, DType, Program, Role, Statement, Value, row_major_strides};
 
-use super::contraction::{Contraction, Factors, Operand, Schedule, SideBySide, Staged, weight};
+use super::contraction::{Contraction, Factors, Operand, Schedule, Staged, weight};
 use super::dot::Dot;
+use super::side_by_side::SideBySide;
 
 /// Packs the constants, and makes a buffer for the moving operand where the schedule asks for one.
 pub(super) fn pack(
@@ -36,7 +37,7 @@ pub(super) fn pack(
             .product();
         let name = format!("{}.lanes", program.tensor(statement.out).name);
         let put_down = program.add_tensor(&name, dot.sum(), &[points * dot.sums], Role::Local);
-        SideBySide { l, put_down }
+        SideBySide { l, lanes: dot.sums, put_down }
     });
     let access = factors.moving.clone();
     Contraction { schedule, dot, moving, constant, access, staged, length, side_by_side }

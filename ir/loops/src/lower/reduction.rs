@@ -10,6 +10,8 @@ use super::edges;
 use super::group::{self, Group};
 use super::nest::{Environment, Nest};
 use super::schedule::Schedule;
+use super::side_by_side::{Sums, in_steps};
+use super::{dot, lanes};
 use crate::program::{For, Kind, Statement};
 
 /// A register tile: its variables with their extents, outermost first.
@@ -22,6 +24,24 @@ struct Reduction<'g, 'a> {
     /// One variable per loop, and one per tiled loop's place in the tile.
     variables: Vec<LoopId>,
     tile_variables: Vec<Option<LoopId>>,
+}
+
+/// Where terms go.
+struct Terms<'t> {
+    sum: TensorId,
+    at: Vec<Index>,
+    tile: &'t Tile,
+    /// The variable of the lanes, and how many there are.
+    lane: Option<(LoopId, usize)>,
+}
+
+/// What the loops around a place have settled.
+#[derive(Clone)]
+struct Inside {
+    environment: Environment,
+    tile: Tile,
+    /// Whether registers have as many sums as they have lanes.
+    side_by_side: bool,
 }
 
 impl<'a> Nest<'_, 'a> {
@@ -38,7 +58,8 @@ impl<'a> Nest<'_, 'a> {
             .collect();
         self.lowering.begun.push(law.out);
         let reduction = Reduction { group, schedule, variables, tile_variables };
-        self.space(&reduction, 0, vec![None; law.loops.len()], vec![])
+        let environment = vec![None; law.loops.len()];
+        self.space(&reduction, 0, Inside { environment, tile: vec![], side_by_side: false })
     }
 
     fn interior(&self, law: &Law, l: usize) -> (i64, i64) {
@@ -46,51 +67,64 @@ impl<'a> Nest<'_, 'a> {
     }
 
     /// The space loops from `level` on.
-    fn space(&mut self, r: &Reduction, level: usize, environment: Environment, tile: Tile) -> Vec<Statement> {
-        let Some(&(l, size)) = r.schedule.space.get(level) else { return self.point(r, environment, tile) };
-        let extent = r.group.main.loops[l].extent as i64;
-        let variable = r.variables[l];
+    fn space(&mut self, r: &Reduction<'_, 'a>, level: usize, inside: Inside) -> Vec<Statement> {
+        let Some(&(l, size)) = r.schedule.space.get(level) else { return self.point(r, inside) };
+        let extent = r.group.main.loops[l].extent;
+        let lanes = r.schedule.vector.as_ref().filter(|side| side.l == l).map(|side| side.lanes);
         if size <= 1 {
-            return self.each(r, level, environment, tile, (0, extent));
+            return self.each(r, level, inside, (0, extent as i64));
         }
-        let (begin, end) = self.interior(r.group.main, l);
-        let (begin, end) = (begin.min(extent), end.min(extent));
-        let mut statements = self.each(r, level, environment.clone(), tile.clone(), (0, begin));
-        let size = size as i64;
-        let whole = begin + (end - begin) / size * size;
-        for (first, last, size) in [(begin, whole, size), (whole, end, end - whole)] {
-            if first == last {
-                continue;
-            }
-            let looped = last - first > size;
-            self.ranges[variable.0 as usize] = (first, last - size);
-            let base = if looped { Index::of_loop(variable) } else { Index::constant(first) };
-            let mut inner = (environment.clone(), tile.clone());
-            inner.0[l] = Some(match r.tile_variables[l] {
-                Some(place) if size > 1 => {
-                    self.ranges[place.0 as usize] = (0, size - 1);
-                    inner.1.push((place, size as usize));
-                    base + Index::of_loop(place)
-                }
-                _ => base,
-            });
-            let body = self.space(r, level + 1, inner.0, inner.1);
-            match looped {
-                true => statements.push(Self::serial(variable, first, last, size as usize, body)),
-                false => statements.extend(body),
-            }
+        let (begin, end) = if lanes.is_some() { (0, extent as i64) } else { self.interior(r.group.main, l) };
+        let (begin, end) = (begin.min(extent as i64), end.min(extent as i64));
+        let mut statements = self.each(r, level, inside.clone(), (0, begin));
+        for (first, last, part) in in_steps((end - begin).max(0) as usize, size, lanes.unwrap_or(1)) {
+            let (first, last) = (begin + first as i64, begin + last as i64);
+            statements.extend(self.tiled_space(r, level, &inside, (first, last, part), lanes));
         }
-        statements.extend(self.each(r, level, environment, tile, (end, extent)));
+        statements.extend(self.each(r, level, inside, (end, extent as i64)));
         statements
+    }
+
+    /// A space loop in steps of a tile.
+    fn tiled_space(
+        &mut self,
+        r: &Reduction<'_, 'a>,
+        level: usize,
+        inside: &Inside,
+        (first, last, size): (i64, i64, usize),
+        lanes: Option<usize>,
+    ) -> Vec<Statement> {
+        let (l, variable) = (r.schedule.space[level].0, r.variables[r.schedule.space[level].0]);
+        // Points of the tile, each with so many iterations.
+        let lanes = lanes.filter(|lanes| size.is_multiple_of(*lanes));
+        let each = lanes.unwrap_or(1);
+        let points = size / each;
+        let looped = last - first > size as i64;
+        self.ranges[variable.0 as usize] = (first, last - size as i64);
+        let base = if looped { Index::of_loop(variable) } else { Index::constant(first) };
+        let mut inner = inside.clone();
+        inner.side_by_side |= lanes.is_some();
+        inner.environment[l] = Some(match r.tile_variables[l] {
+            Some(place) if points > 1 => {
+                self.ranges[place.0 as usize] = (0, points as i64 - 1);
+                inner.tile.push((place, points));
+                base + Index::of_loop(place) * each as i64
+            }
+            _ => base,
+        });
+        let body = self.space(r, level + 1, inner);
+        match looped {
+            true => vec![Self::serial(variable, first, last, size, body)],
+            false => body,
+        }
     }
 
     /// A space loop without a tile, over `begin..end`.
     fn each(
         &mut self,
-        r: &Reduction,
+        r: &Reduction<'_, 'a>,
         level: usize,
-        mut environment: Environment,
-        tile: Tile,
+        mut inside: Inside,
         (begin, end): (i64, i64),
     ) -> Vec<Statement> {
         let l = r.schedule.space[level].0;
@@ -100,24 +134,52 @@ impl<'a> Nest<'_, 'a> {
         let variable = r.variables[l];
         self.ranges[variable.0 as usize] = (begin, end - 1);
         let single = end - begin == 1;
-        environment[l] = Some(if single { Index::constant(begin) } else { Index::of_loop(variable) });
-        let body = self.space(r, level + 1, environment, tile);
+        inside.environment[l] = Some(if single { Index::constant(begin) } else { Index::of_loop(variable) });
+        let body = self.space(r, level + 1, inside);
         if single { body } else { vec![Self::serial(variable, begin, end, 1, body)] }
     }
 
     /// One tile: initial values, terms, last map and stores.
-    fn point(&mut self, r: &Reduction, environment: Environment, tile: Tile) -> Vec<Statement> {
+    fn point(&mut self, r: &Reduction<'_, 'a>, inside: Inside) -> Vec<Statement> {
         let law = r.group.main;
         let dtype = self.lowering.program.dtype(law.out);
-        let sum = self.register("acc", dtype, tile.iter().map(|(_, n)| *n).collect());
+        let Inside { environment, tile, .. } = &inside;
+        let extents = tile.iter().map(|(_, n)| *n);
+        if let Some(side) = r.schedule.vector.as_ref().filter(|_| inside.side_by_side) {
+            let sum = self.vector("acc", dtype, extents.chain([side.lanes]).collect());
+            let (variables, environment) = (tile.clone(), environment.clone());
+            let sums = Sums { group: r.group, side, filled: side.lanes, variables, sum, environment };
+            let (lane, with_lane) = self.lane(&sums);
+            let terms = Terms { sum, at: sums.at(lane), tile, lane: Some((lane, side.lanes)) };
+            let mut statements = self.begin(&sums);
+            return match self.reduced(r, 0, with_lane, &mut vec![], &terms) {
+                Some(terms) => {
+                    statements.extend(terms);
+                    statements.extend(self.end(&sums));
+                    statements
+                }
+                None => self.lane_by_lane(r, inside),
+            };
+        }
+        let sum = self.register("acc", dtype, extents.collect());
         let at: Vec<Index> = tile.iter().map(|(v, _)| Index::of_loop(*v)).collect();
-        let value = self.initial_value(r.group, &environment);
-        let store = Statement::Store { target: sum, at: at.clone(), reduce: Reduce::Set, value };
-        let mut statements = wrap(&tile, vec![store]);
-        let mut bounded = vec![];
-        statements.extend(self.reduced(r, 0, environment.clone(), &tile, &mut bounded, (sum, &at)));
-        statements.extend(wrap(&tile, vec![self.last_store(r.group, &environment, Expr::read(sum, at))]));
+        let value = self.initial_value(r.group, environment);
+        let mut statements = wrap(tile, vec![dot::set(sum, at.clone(), value)]);
+        let terms = Terms { sum, at: at.clone(), tile, lane: None };
+        statements.extend(self.reduced(r, 0, environment.clone(), &mut vec![], &terms).unwrap_or_default());
+        statements.extend(wrap(tile, vec![self.last_store(r.group, environment, Expr::read(sum, at))]));
         statements
+    }
+
+    /// A tile whose lanes have no instructions: one after the other.
+    fn lane_by_lane(&mut self, r: &Reduction<'_, 'a>, mut inside: Inside) -> Vec<Statement> {
+        let Some(side) = &r.schedule.vector else { return vec![] };
+        let lane = self.fresh("lane", (0, side.lanes as i64 - 1));
+        let first = inside.environment[side.l].take().unwrap_or_default();
+        inside.environment[side.l] = Some(first + Index::of_loop(lane));
+        inside.side_by_side = false;
+        let body = self.point(r, inside);
+        vec![Self::serial(lane, 0, side.lanes as i64, 1, body)]
     }
 
     /// What a sum begins with, at a point of the main statement's loops.
@@ -163,36 +225,41 @@ impl<'a> Nest<'_, 'a> {
         values.iter().map(|value| Some(self.index(value, environment))).collect()
     }
 
-    /// The reduced loops from `level` on, around the tile of terms.
+    /// The reduced loops from `level` on, around the tile of terms; `None` where lanes have no instructions for them.
     fn reduced(
         &mut self,
-        r: &Reduction,
+        r: &Reduction<'_, 'a>,
         level: usize,
         mut environment: Environment,
-        tile: &Tile,
         bounded: &mut Vec<(Access, usize)>,
-        (sum, at): (TensorId, &[Index]),
-    ) -> Vec<Statement> {
+        terms: &Terms,
+    ) -> Option<Vec<Statement>> {
         let law = r.group.main;
         let Some(&l) = r.schedule.reduced.get(level) else {
             let value = self.expression(&law.body, &environment, bounded);
-            return wrap(
-                tile,
-                vec![Statement::Store { target: sum, at: at.to_vec(), reduce: law.reduce, value }],
-            );
+            let Some((lane, lanes)) = terms.lane else {
+                let (target, at) = (terms.sum, terms.at.clone());
+                return Some(wrap(
+                    terms.tile,
+                    vec![Statement::Store { target, at, reduce: law.reduce, value }],
+                ));
+            };
+            let combinations = lanes::combinations(terms.sum, &terms.at, law.reduce, &value);
+            let lines = combinations.iter().find_map(|line| self.lanes(lane, lanes, line))?;
+            return Some(wrap(terms.tile, lines));
         };
         let extent = law.loops[l].extent as i64;
         if extent == 1 {
             environment[l] = Some(Index::constant(0));
-            return self.reduced(r, level + 1, environment, tile, bounded, (sum, at));
+            return self.reduced(r, level + 1, environment, bounded, terms);
         }
         let variable = r.variables[l];
         environment[l] = Some(Index::of_loop(variable));
-        let (lower, upper) = self.cut(law, l, variable, &environment, tile, bounded);
+        let (lower, upper) = self.cut(law, l, variable, &environment, terms.tile, bounded);
         let fixed = lower.len() == 1 && upper.len() == 1;
         let kind = if fixed && r.schedule.unrolled.contains(&l) { Kind::Unroll } else { Kind::Serial };
-        let body = self.reduced(r, level + 1, environment, tile, bounded, (sum, at));
-        vec![Statement::For(For { variable, lower, upper, step: 1, kind, body })]
+        let body = self.reduced(r, level + 1, environment, bounded, terms)?;
+        Some(vec![Statement::For(For { variable, lower, upper, step: 1, kind, body })])
     }
 
     /// The bounds of a reduced loop: its extent, and the edges of what it moves. Dimensions that a bound keeps inside are added

@@ -4,9 +4,10 @@
 //! tile over the two innermost space loops is chosen by counting: loads and arithmetic per point, of the whole extent with its
 //! remainder, among the tiles that fit the registers.
 
-use nablac_index::{Access, Index, LoopId, Program, Role, Statement, row_major_strides};
+use nablac_index::{Access, Index, LoopId, Program, Role, Statement, TensorId, row_major_strides};
 
-use super::Capacity;
+use super::side_by_side::SideBySide;
+use super::{Capacity, lanes};
 
 /// The loops of a reduction's nest, as positions in its statement.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -17,6 +18,8 @@ pub(super) struct Schedule {
     pub reduced: Vec<usize>,
     /// Those of the reduced loops that are written out where their bounds are constant.
     pub unrolled: Vec<usize>,
+    /// The space loop whose iterations are lanes, if one's are; its tile is whole registers.
+    pub vector: Option<SideBySide>,
 }
 
 /// The most points of a tile times taps that are written out one by one: beyond it the code grows faster than it gains.
@@ -24,6 +27,9 @@ const UNROLLED_POINTS: usize = 64;
 
 /// Registers that a tile leaves free for addresses' and constants' sake.
 const SPARE_REGISTERS: usize = 3;
+
+/// Vector registers that a tile leaves free: for a value on its way, and for constants.
+const SPARE_VECTORS: usize = 2;
 
 /// General registers that hold something else than values: two addresses and a counter.
 const BUSY_REGISTERS: usize = 3;
@@ -61,6 +67,8 @@ pub(super) fn choose(
 ) -> Schedule {
     let space = space_order(statement, depth);
     let reduced = reduced_order(program, statement, depth);
+    let vector = vector(program, statement, depth, capacity, &space);
+    let lanes = |l: usize| vector.as_ref().filter(|side| side.l == l).map_or(1, |side| side.lanes);
     let wide: Vec<usize> = space.iter().copied().filter(|&l| statement.loops[l].extent > 1).collect();
     let candidates: Vec<usize> = wide.iter().rev().take(2).copied().collect();
     let accesses = statement.accesses();
@@ -69,15 +77,16 @@ pub(super) fn choose(
         access.at.iter().any(|index| index.loops().contains(&id))
     };
     let counts = TileCost {
-        extents: candidates.iter().map(|&l| tileable(l)).collect(),
+        extents: candidates.iter().map(|&l| tileable(l) / lanes(l)).collect(),
         uses: accesses.iter().map(|a| candidates.iter().map(|&l| uses(a, l)).collect()).collect(),
         registers: match program.dtype(statement.out).is_float() {
+            _ if vector.is_some() => capacity.vector_registers.saturating_sub(SPARE_VECTORS),
             true => capacity.float_registers.saturating_sub(SPARE_REGISTERS).max(4),
             false => capacity.general_registers.saturating_sub(BUSY_REGISTERS).max(4),
         },
     };
     let tiles = counts.best();
-    let tile = |l: usize| candidates.iter().position(|&c| c == l).map_or(1, |p| tiles[p]);
+    let tile = |l: usize| candidates.iter().position(|&c| c == l).map_or(1, |p| tiles[p]) * lanes(l);
     let points: usize = tiles.iter().product();
     let unrolled = reduced
         .iter()
@@ -87,7 +96,30 @@ pub(super) fn choose(
         .copied()
         .filter(|&l| statement.loops[l].extent * points <= UNROLLED_POINTS)
         .collect();
-    Schedule { space: space.into_iter().map(|l| (l, tile(l))).collect(), reduced, unrolled }
+    Schedule { space: space.into_iter().map(|l| (l, tile(l))).collect(), reduced, unrolled, vector }
+}
+
+/// The innermost loop, if a register's lanes can be its iterations: the most lanes that it fills.
+fn vector(
+    program: &Program,
+    statement: &Statement,
+    depth: usize,
+    capacity: &Capacity,
+    space: &[usize],
+) -> Option<SideBySide> {
+    let library = capacity.library.as_ref()?;
+    let &l = space.last()?;
+    let id = LoopId((depth + l) as u32);
+    let neighbours = statement.at.last().is_some_and(|index| index.factor(id) == 1);
+    let dtype = program.dtype(statement.out);
+    let mut widths: Vec<usize> =
+        library.vectors.iter().filter(|v| v.dtype == dtype).map(|v| v.lanes).collect();
+    widths.sort_unstable();
+    let fits = |lanes: &usize| {
+        *lanes <= statement.loops[l].extent && lanes::combines(program, library, statement, id, *lanes)
+    };
+    let lanes = widths.into_iter().filter(|_| neighbours).rfind(fits)?;
+    Some(SideBySide { l, lanes, put_down: TensorId(u32::MAX) })
 }
 
 /// Reduced loops by the stride with which they walk through what is computed at run time, largest first.

@@ -11,14 +11,13 @@ use super::dot;
 use super::group::Group;
 use super::nest::{Environment, Nest};
 use super::reduction::{Tile, wrap};
+use super::side_by_side::{Sums, in_steps};
 use crate::program::{For, Kind, Statement};
 
 mod lines;
-mod side_by_side;
 mod words;
 
 use lines::Lines;
-use side_by_side::Sums;
 use words::{Along, Words, points};
 
 /// The most words of both operands that a step of the reduced loop may hold for the sake of those that are read twice.
@@ -63,27 +62,9 @@ impl<'a> Nest<'_, 'a> {
             return statements;
         };
         let size = place.sizes[l];
-        let step = step.min(size);
-        let whole = size / step * step;
-        // Sums that fill no register come by themselves.
-        let beside = t
-            .contraction
-            .side_by_side
-            .as_ref()
-            .filter(|side| side.l == l)
-            .map_or(1, |_| t.contraction.dot.sums);
-        let (step, whole) = if step > beside && step % beside > 0 {
-            (step / beside * beside, step / beside * beside)
-        } else {
-            (step, whole)
-        };
-        let filled = whole + (size - whole) / beside * beside;
-        for (first, last, part) in
-            [(0, whole, step), (whole, filled, filled - whole), (filled, size, size - filled)]
-        {
-            if first == last {
-                continue;
-            }
+        let lanes =
+            t.contraction.side_by_side.as_ref().filter(|side| side.l == l).map_or(1, |side| side.lanes);
+        for (first, last, part) in in_steps(size, step, lanes) {
             let mut inner = place.clone();
             inner.sizes[l] = part;
             if last - first == part {
@@ -110,8 +91,8 @@ impl<'a> Nest<'_, 'a> {
     fn product(&mut self, t: Tiled<'_, 'a>, place: Place) -> Vec<Statement> {
         let law = t.group.main;
         let dot = &t.contraction.dot;
-        let side_by_side = t.contraction.side_by_side.as_ref().map(|side| side.l);
-        let along = |(l, &n): (usize, &usize)| match Some(l) == side_by_side {
+        let side_by_side = t.contraction.side_by_side.as_ref();
+        let along = |(l, &n): (usize, &usize)| match side_by_side.is_some_and(|side| side.l == l) {
             true => Along { l, count: n.div_ceil(dot.sums), step: dot.sums },
             false => Along { l, count: n, step: 1 },
         };
@@ -131,15 +112,16 @@ impl<'a> Nest<'_, 'a> {
         }
         let dtype = self.lowering.program.dtype(law.out);
         let counts: Vec<usize> = tile.iter().map(|along| along.count).collect();
-        let at: Vec<Index> = variables.iter().map(|(v, _)| Index::of_loop(*v)).collect();
-        if side_by_side.is_some() {
-            let sum = self.vector("acc", dtype, counts.iter().copied().chain([dot.sums]).collect());
-            let sums = Sums { t, place: &place, variables, sum, at, environment };
+        if let Some(side) = side_by_side {
+            let sum = self.vector("acc", dtype, counts.iter().copied().chain([side.lanes]).collect());
+            let filled = place.sizes[side.l].min(side.lanes);
+            let sums = Sums { group: t.group, side, filled, variables, sum, environment };
             let mut statements = self.begin(&sums);
             statements.extend(self.terms(t, &place, &tile, sum));
             statements.extend(self.end(&sums));
             return statements;
         }
+        let at: Vec<Index> = variables.iter().map(|(v, _)| Index::of_loop(*v)).collect();
         let sum = self.register("acc", dtype, counts);
         let first = self.initial_value(t.group, &environment);
         let mut statements = wrap(&variables, vec![dot::set(sum, at.clone(), first)]);

@@ -185,13 +185,15 @@ pub enum Line {
     Pack(Stored),
 }
 
-/// `for name(padded), … step n unroll use instruction`.
+/// `for name(padded), … step n vector n unroll use instruction`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct For {
     /// Several run as one.
     pub axes: Vec<Axis>,
     /// How many iterations are written out together.
     pub step: Option<Amount>,
+    /// How many iterations are the lanes of one register.
+    pub vector: Option<Amount>,
     /// Whether all iterations are written out.
     pub unroll: bool,
     /// The instruction that sums products.
@@ -333,6 +335,11 @@ impl Pin {
                 axis.padded = Some(Amount::from(extent));
             }
         })
+    }
+
+    /// How many iterations of the last loop are the lanes of one register.
+    pub fn vector(self, lanes: usize) -> Pin {
+        self.with(|inner| inner.vector = Some(Amount::from(lanes)))
     }
 
     /// Writes all iterations of the last loop out.

@@ -10,7 +10,7 @@
 //! domain  = name "in" amount ".." amount | name "divides" amount
 //! require = "require" amount ("<" | "<=" | "==" | "!=" | ">=" | ">") amount
 //! pin     = "pin" kernel { "," kernel } ( "{" { line } "}" | ":" "space" name [ "{" { name "=" integer "," } "}" ] )
-//! line    = "for" loop { "," loop } [ "step" amount ] [ "unroll" ] [ "use" instruction ]
+//! line    = "for" loop { "," loop } [ "step" amount ] [ "vector" amount ] [ "unroll" ] [ "use" instruction ]
 //!         | "buffer" tensor "as" type
 //!         | "pack" tensor "as" type
 //! loop    = name [ "(" amount ")" ]
@@ -27,7 +27,7 @@ use super::{Pin, Place, Require, Schedules, Space, Stored};
 use crate::error::Error;
 
 /// What the language has a word for, but no nest can do yet.
-const LATER: &[&str] = &["parallel", "vector", "pad", "fuse", "distribute"];
+const LATER: &[&str] = &["parallel", "pad", "fuse", "distribute"];
 
 /// Parentheses within parentheses.
 const DEEPEST: usize = 64;
@@ -238,6 +238,10 @@ impl Parser {
             if self.lexer.take_word("step") {
                 if loops.step.replace(self.amount()?).is_some() {
                     return twice("step");
+                }
+            } else if self.lexer.take_word("vector") {
+                if loops.vector.replace(self.amount()?).is_some() {
+                    return twice("vector");
                 }
             } else if self.lexer.take_word("unroll") {
                 if std::mem::replace(&mut loops.unroll, true) {

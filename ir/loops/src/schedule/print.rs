@@ -10,7 +10,7 @@ use super::{Pin, Require, Schedules, Space, Stored};
 /// Words that stand for themselves only in quotes.
 const KEYWORDS: &[&str] = &[
     "as", "buffer", "choose", "divides", "for", "goal", "in", "min", "on", "pack", "pin", "require", "space",
-    "step", "then", "unroll", "use",
+    "step", "then", "unroll", "use", "vector",
 ];
 
 impl Comparison {
@@ -184,6 +184,9 @@ impl Display for For {
         }
         if let Some(step) = &self.step {
             write!(f, " step {step}")?;
+        }
+        if let Some(lanes) = &self.vector {
+            write!(f, " vector {lanes}")?;
         }
         if self.unroll {
             write!(f, " unroll")?;

@@ -247,7 +247,8 @@ fn settled(line: &Line, values: &Values, machine: &Machine) -> Result<Line, Erro
             .ok_or_else(|| Error::schedule(place, format!("`{amount}` must be an integer from 1 on")))
     };
     let mut loops = loops.clone();
-    for amount in loops.step.iter_mut().chain(loops.axes.iter_mut().filter_map(|axis| axis.padded.as_mut())) {
+    let padded = loops.axes.iter_mut().filter_map(|axis| axis.padded.as_mut());
+    for amount in loops.step.iter_mut().chain(&mut loops.vector).chain(padded) {
         *amount = settle(amount)?;
     }
     Ok(Line::For(loops))

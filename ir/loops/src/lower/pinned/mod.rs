@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use nablac_index::Statement;
+use nablac_index::{LoopId, Program, Statement, TensorId};
 
 use super::schedule::Schedule;
-use super::{Capacity, outline};
+use super::side_by_side::SideBySide;
+use super::{Capacity, lanes, outline};
 use crate::error::Error;
 use crate::instruction::Library;
 use crate::schedule::{Amount, Axis, For, Line, Machine, Name, Place, Schedules, Stored, settle};
@@ -115,6 +116,8 @@ struct Nest<'p> {
     /// How many of them are around the buffer.
     buffer: Option<(usize, &'p Stored)>,
     pack: Option<&'p Stored>,
+    /// The space loop whose iterations are lanes, and how many there are.
+    vector: Option<(usize, usize, Place)>,
     /// The lines of reduced loops, each with its loops.
     reduced: Vec<(Vec<usize>, &'p For)>,
 }
@@ -134,7 +137,7 @@ impl Pinned {
 
     fn nest(&self, statement: &Statement, depth: usize) -> Result<Nest<'_>, Error> {
         let reduced = statement.reduced_loops(depth);
-        let mut nest = Nest { space: vec![], buffer: None, pack: None, reduced: vec![] };
+        let mut nest = Nest { space: vec![], buffer: None, pack: None, vector: None, reduced: vec![] };
         for line in &self.lines {
             match line {
                 Line::Buffer(stored) => self.buffer_line(&mut nest, stored)?,
@@ -146,7 +149,13 @@ impl Pinned {
                     let own = loops.axes.iter().map(|axis| self.axis(axis, statement, &reduced));
                     let own = own.collect::<Result<Vec<usize>, Error>>()?;
                     match own.iter().filter(|l| reduced.contains(l)).count() {
-                        0 => nest.space.push(self.space_loop(&nest, &own, loops, statement)?),
+                        0 => {
+                            let space = self.space_loop(&nest, &own, loops, statement)?;
+                            nest.vector = nest
+                                .vector
+                                .or(amount(loops.vector.as_ref()).map(|n| (space.0, n, loops.place)));
+                            nest.space.push(space);
+                        }
                         n if n == own.len() => self.reduced_loops(&mut nest, own, loops, statement)?,
                         _ => {
                             let message = "loops over the result and reduced ones do not run as one";
@@ -212,6 +221,10 @@ impl Pinned {
             (loops.axes[0].padded.is_some(), format!("`{name}` is no reduced loop: only those are padded")),
             (loops.unroll, format!("`{name}` is no reduced loop: `step` writes its iterations out")),
             (loops.instruction.is_some(), format!("`{name}` is no reduced loop: `use` stands behind those")),
+            (
+                loops.vector.is_some() && nest.vector.is_some(),
+                "one loop's iterations are lanes, and there is a `vector` already".into(),
+            ),
         ];
         if let Some((_, message)) = wrong.into_iter().find(|(wrong, _)| *wrong) {
             return self.error(loops.place, message);
@@ -249,7 +262,13 @@ impl Pinned {
     }
 
     /// The schedule of a reduction whose terms are computed one by one.
-    pub(super) fn plain(&self, statement: &Statement, depth: usize) -> Result<Schedule, Error> {
+    pub(super) fn plain(
+        &self,
+        program: &Program,
+        statement: &Statement,
+        depth: usize,
+        capacity: &Capacity,
+    ) -> Result<Schedule, Error> {
         let nest = self.nest(statement, depth)?;
         if let Some(stored) = nest.buffer.map(|(_, stored)| stored).or(nest.pack) {
             return self
@@ -278,10 +297,39 @@ impl Pinned {
             schedule.reduced.push(l);
             schedule.unrolled.extend(loops.unroll.then_some(l));
         }
+        schedule.vector = self.vector(nest.vector, &schedule, program, statement, depth, capacity)?;
         let points = schedule.space.iter().map(|(_, step)| *step);
         let terms = schedule.unrolled.iter().map(|&l| statement.loops[l].extent);
         self.small_enough(points.chain(terms))?;
         Ok(schedule)
+    }
+
+    /// The loop whose iterations are lanes.
+    fn vector(
+        &self,
+        asked: Option<(usize, usize, Place)>,
+        schedule: &Schedule,
+        program: &Program,
+        statement: &Statement,
+        depth: usize,
+        capacity: &Capacity,
+    ) -> Result<Option<SideBySide>, Error> {
+        let Some((l, lanes, place)) = asked else { return Ok(None) };
+        let name = &statement.loops[l].name;
+        let step = schedule.space.iter().find(|(own, _)| *own == l).map_or(1, |(_, step)| *step);
+        let id = LoopId((depth + l) as u32);
+        let neighbours = statement.at.last().is_some_and(|index| index.factor(id) == 1);
+        let library = capacity.library.as_ref();
+        let reason = if !neighbours {
+            format!("`{name}` does not go through neighbours of the result")
+        } else if lanes < 2 || !step.is_multiple_of(lanes) {
+            format!("`{name}` goes in steps of {step}: that is no multiple of {lanes} lanes")
+        } else if !library.is_some_and(|library| lanes::combines(program, library, statement, id, lanes)) {
+            format!("`{}` has no instructions that do this on {lanes} lanes of `{name}`", capacity.machine)
+        } else {
+            return Ok(Some(SideBySide { l, lanes, put_down: TensorId(u32::MAX) }));
+        };
+        self.error(place, reason)
     }
 
     /// What is written out has bounds.

@@ -56,6 +56,10 @@ impl Pinned {
         if loops.unroll {
             return self.error(loops.place, "`step` says how many terms are written out with `use`".into());
         }
+        if let Some((_, _, place)) = nest.vector {
+            let message = "with `use` the instruction says how many sums are side by side".into();
+            return self.error(place, message);
+        }
         let reduced = self.padded(own, loops, factors)?;
         let space: Vec<(usize, usize)> = nest.space.iter().map(|&(l, step, _)| (l, step)).collect();
         let packed = self.pack(program, &nest, factors, &dot)?;
