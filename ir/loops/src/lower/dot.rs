@@ -17,6 +17,8 @@ pub(super) struct Dot {
     pub multiply: String,
     /// What it multiplies.
     pub dtype: DType,
+    /// What its constants may be packed as besides: `load` widens them.
+    pub packed: DType,
     /// How many products it adds to each sum.
     pub terms: usize,
     /// How many sums are side by side; 1 for a sum in a register of its own.
@@ -57,7 +59,7 @@ impl Dot {
 
     /// How many terms packed constants of this type, loaded and taken apart, come in.
     pub(super) fn group(&self, packed: DType) -> usize {
-        if packed == self.dtype { self.terms } else { self.bytes }
+        if packed == self.dtype || self.sums > 1 { self.terms } else { self.bytes }
     }
 }
 
@@ -69,9 +71,13 @@ pub(super) fn for_sums(library: &Library, sum: DType) -> Vec<Dot> {
 /// The products that a library has, the widest first.
 pub(super) fn all(library: &Library) -> Vec<Dot> {
     let scalar = [(DType::I8, 16), (DType::I16, 2)];
-    let side_by_side = [(DType::F32, 16), (DType::F32, 8), (DType::F32, 4)];
     let scalar = scalar.into_iter().filter_map(|(dtype, terms)| of_lanes(library, dtype, terms));
-    scalar.chain(side_by_side.into_iter().filter_map(|(dtype, sums)| of_sums(library, dtype, sums))).collect()
+    // Constants come as they are, or are widened on their way.
+    let types = [(DType::F32, DType::F32, 1), (DType::I16, DType::I8, 2), (DType::I16, DType::I8, 1)];
+    let side_by_side = types.into_iter().flat_map(|(dtype, packed, terms)| {
+        [16, 8, 4].into_iter().filter_map(move |sums| of_sums(library, dtype, packed, terms, sums))
+    });
+    scalar.chain(side_by_side).collect()
 }
 
 /// One sum of several products.
@@ -99,6 +105,7 @@ fn of_lanes(library: &Library, dtype: DType, terms: usize) -> Option<Dot> {
     let mut dot = Dot {
         multiply: String::new(),
         dtype,
+        packed: DType::I8,
         terms,
         sums: 1,
         load: load_elements,
@@ -110,35 +117,40 @@ fn of_lanes(library: &Library, dtype: DType, terms: usize) -> Option<Dot> {
     Some(dot)
 }
 
-/// Several sums side by side.
-fn of_sums(library: &Library, dtype: DType, sums: usize) -> Option<Dot> {
+/// Several sums side by side, of products of `dtype` with constants that are stored as `packed`.
+fn of_sums(library: &Library, dtype: DType, packed: DType, terms: usize, sums: usize) -> Option<Dot> {
     let mut probe = Probe::new(library);
     let (l, term, zero) = (probe.variable(), probe.variable(), Index::default);
-    let [sum, a, b] = [0; 3].map(|_| probe.vector(dtype, sums));
+    let of_sum = if dtype.is_float() { dtype } else { DType::I32 };
+    let sum = probe.vector(of_sum, sums);
+    let [a, b] = [0; 2].map(|_| probe.vector(dtype, terms * sums));
     let one = probe.scalars(dtype);
-    let Memory(from) = probe.memory(dtype);
-    let bytes = sums * dtype.bytes();
-    let load = probe.find(load_at(a.0, zero(), Expr::read(from, vec![Index::of_loop(l)]), sums, l))?;
+    let (Memory(constants), Memory(from)) = (probe.memory(packed), probe.memory(dtype));
+    let constant = Expr::read(constants, vec![Index::of_loop(l)]);
+    let constant = if packed == dtype { constant } else { constant.cast(dtype) };
+    let load = probe.find(load_at(b.0, zero(), constant, terms * sums, l))?;
     let mut dot = Dot {
         multiply: String::new(),
         dtype,
-        terms: 1,
+        packed,
+        terms,
         sums,
         load,
         moving: Moving::Scalar,
         unpack: None,
-        bytes,
+        bytes: terms * sums * dtype.bytes(),
+    };
+    let product = |dot: &Dot, a: TensorId| {
+        probe.find(multiply(dot, sum.0, &[zero()], (a, zero()), (b.0, zero()), [l, term]))
     };
     // A product that takes what is computed at run time from a register of one element saves its copies in all lanes.
-    if let Some(multiply) =
-        probe.find(multiply(&dot, sum.0, &[zero()], (one, zero()), (b.0, zero()), [l, term]))
-    {
+    if let Some(multiply) = (terms == 1).then(|| product(&dot, one)).flatten() {
         return Some(Dot { multiply, ..dot });
     }
-    let value = Expr::read(from, vec![zero()]);
+    let first = if terms == 1 { zero() } else { Index::of_loop(term) };
     dot.moving = Moving::Broadcast(String::new());
-    let copy = probe.find(broadcast(a.0, zero(), value, &dot, [l, term]))?;
-    let multiply = probe.find(multiply(&dot, sum.0, &[zero()], (a.0, zero()), (b.0, zero()), [l, term]))?;
+    let copy = probe.find(broadcast(a.0, zero(), Expr::read(from, vec![first]), &dot, [l, term]))?;
+    let multiply = product(&dot, a.0)?;
     Some(Dot { multiply, moving: Moving::Broadcast(copy), ..dot })
 }
 

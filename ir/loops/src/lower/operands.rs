@@ -26,7 +26,7 @@ pub(super) fn pack(
         None => (unstaged(program, factors, dot.unpack.is_some()), None),
     };
     // Bytes that are taken apart come as even and odd ones: where only the constants are, they are shuffled ahead of time.
-    let unpacked = schedule.packed != dot.dtype;
+    let unpacked = dot.unpack.is_some() && schedule.packed != dot.dtype;
     let shuffled = unpacked && !moving.unpacked;
     let row = Row { length, shuffled: shuffled.then_some(dot.bytes), terms: dot.terms, sums: dot.sums };
     let constant = pack_constants(program, statement, factors, &schedule, &row);

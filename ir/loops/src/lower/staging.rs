@@ -90,6 +90,9 @@ impl Nest<'_, '_> {
         body: &mut dyn FnMut(&mut Self, Index) -> Vec<Statement>,
     ) -> Vec<Statement> {
         let count = end - begin;
+        if let Some(lines) = self.row_in_lanes(begin, end, body) {
+            return lines;
+        }
         let group = if count <= 2 * WRITTEN_OUT as i64 { count } else { WRITTEN_OUT as i64 };
         let whole = begin + count / group * group;
         let mut statements = vec![];
@@ -112,6 +115,37 @@ impl Nest<'_, '_> {
             }
         }
         statements
+    }
+
+    /// The same with neighbours as lanes as far as they fill registers, if there are instructions for that.
+    fn row_in_lanes(
+        &mut self,
+        begin: i64,
+        end: i64,
+        body: &mut dyn FnMut(&mut Self, Index) -> Vec<Statement>,
+    ) -> Option<Vec<Statement>> {
+        let count = end - begin;
+        let mut widths: Vec<i64> = self.lowering.library?.vectors.iter().map(|v| v.lanes as i64).collect();
+        widths.sort_unstable();
+        widths.dedup();
+        for lanes in widths.into_iter().rev().filter(|lanes| *lanes <= count) {
+            let filled = begin + count / lanes * lanes;
+            let base = (filled - begin > lanes).then(|| self.fresh("run", (begin, filled - lanes)));
+            let lane = self.fresh("lane", (0, lanes - 1));
+            let first = base.map_or(Index::constant(begin), Index::of_loop);
+            let inner = body(self, first + Index::of_loop(lane));
+            let [store] = &inner[..] else { return None };
+            let Some(lines) = self.lanes(lane, lanes as usize, store) else { continue };
+            let mut statements = match base {
+                Some(base) => vec![Self::serial(base, begin, filled, lanes as usize, lines)],
+                None => lines,
+            };
+            if filled < end {
+                statements.extend(self.in_a_row(filled, end, body));
+            }
+            return Some(statements);
+        }
+        None
     }
 
     /// A dimension's parts before, inside of and behind the operand; only those that can have an element.

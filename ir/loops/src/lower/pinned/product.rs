@@ -1,5 +1,7 @@
 //! Products of packed operands that are asked for.
 
+use std::collections::BTreeSet;
+
 use nablac_index::{DType, Program, Statement};
 
 use super::super::contraction::{self, Factors};
@@ -125,9 +127,11 @@ impl Pinned {
             let message = format!("`{}` is not its constant: that is `{own}`", stored.tensor.text);
             return self.error(stored.tensor.place, message);
         }
-        if stored.dtype != own_type && stored.dtype != dot.dtype {
-            let (asked, own, other) = (stored.dtype.name(), own_type.name(), dot.dtype.name());
-            let either = if own == other { own.to_string() } else { format!("{own} or {other}") };
+        let either = if dot.sums > 1 { vec![dot.packed] } else { vec![own_type, dot.dtype] };
+        if !either.contains(&stored.dtype) {
+            let asked = stored.dtype.name();
+            let either: BTreeSet<&str> = either.into_iter().map(DType::name).collect();
+            let either = either.into_iter().collect::<Vec<_>>().join(" or ");
             let message = format!("`{}` cannot take constants packed as {asked}: {either}", dot.multiply);
             return self.error(stored.place, message);
         }

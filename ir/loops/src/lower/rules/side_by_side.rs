@@ -61,7 +61,7 @@ pub(super) fn choose(
         chunk: chunk(terms.next_multiple_of(dot.terms), dot.terms),
         reduced,
         staged: (!direct).then_some(around),
-        packed: dot.dtype,
+        packed: dot.packed,
     };
     Some((cycles, schedule))
 }

@@ -40,7 +40,7 @@ impl<'s, 'n, 'l, 'g, 'a> Lines<'s, 'n, 'l, 'g, 'a> {
     pub(super) fn new(nest: &'s mut Nest<'n, 'a>, t: Tiled<'g, 'a>, place: &'l Place, begin: Index) -> Self {
         let dot = &t.contraction.dot;
         let most = dot.bytes.max(dot.sums).max(dot.terms) as i64 - 1;
-        let variables = ["lane", "term"].map(|name| nest.fresh(name, (0, most)));
+        let variables = ["lane", "factor"].map(|name| nest.fresh(name, (0, most)));
         Lines { nest, t, place, begin, variables, statements: vec![] }
     }
 
@@ -90,6 +90,8 @@ impl<'s, 'n, 'l, 'g, 'a> Lines<'s, 'n, 'l, 'g, 'a> {
                 }
                 _ => {
                     let value = read(self.element(side.operand, offset, along));
+                    let widens = dot.sums > 1 && dot.packed != dot.dtype;
+                    let value = if widens { value.cast(dot.dtype) } else { value };
                     (&dot.load, dot::load_at(elements, row, value, dot.terms * dot.sums, lane))
                 }
             };
