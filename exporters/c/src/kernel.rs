@@ -205,7 +205,7 @@ pub struct Body<'a, 'w> {
 impl<'a, 'w> Body<'a, 'w> {
     /// An empty body; `names` are those that it must not take.
     pub fn new(program: &'a Program, kernel: &'a Kernel, writer: Writer<'w>, names: Names) -> Body<'a, 'w> {
-        let scalars = Scalars { program, kernel };
+        let scalars = Scalars::new(program, kernel);
         Body { kernel, scalars, read: BTreeSet::new(), writer, names, text: String::new(), depth: 1 }
     }
 

@@ -3,7 +3,9 @@
 //! Owns the choice of the place: the innermost block that holds all uses of a scalar, if the scalar gets its value there
 //! before anything else; otherwise the outermost such block, with zero.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 
 use nablac_index::{Expr, Index, Reduce, TensorId};
 use nablac_loops::{For, Instruction, Kernel, Operand, Program, Register, Statement};
@@ -15,11 +17,27 @@ pub type Scalar = (usize, usize);
 
 /// Finds the scalars of statements whose loops are written out.
 pub struct Scalars<'a> {
-    pub program: &'a Program,
-    pub kernel: &'a Kernel,
+    program: &'a Program,
+    kernel: &'a Kernel,
+    /// What has been found, by a statement's address: every block asks for all that is inside of it.
+    known: RefCell<HashMap<*const Statement, Rc<Touched>>>,
 }
 
-impl Scalars<'_> {
+/// The scalars that a statement, or what is inside of it, touches.
+#[derive(Default)]
+struct Touched {
+    /// Those whose values it reads.
+    reads: BTreeSet<Scalar>,
+    /// Those that it reads or writes.
+    uses: BTreeSet<Scalar>,
+}
+
+impl<'a> Scalars<'a> {
+    /// Those of a kernel, whose statements stay where they are.
+    pub fn new(program: &'a Program, kernel: &'a Kernel) -> Scalars<'a> {
+        Scalars { program, kernel, known: RefCell::default() }
+    }
+
     fn scalar(&self, tensor: TensorId, at: &[Index]) -> Option<Scalar> {
         let register = (tensor.0 as usize).checked_sub(self.program.buffers.len())?;
         Some((register, constant_position(at, &self.kernel.registers[register].shape)))
@@ -55,32 +73,45 @@ impl Scalars<'_> {
             .extend(expression.accesses().iter().filter_map(|access| self.scalar(access.tensor, &access.at)));
     }
 
+    fn touched_by(&self, statement: &Statement) -> Rc<Touched> {
+        if let Some(known) = self.known.borrow().get(&std::ptr::from_ref(statement)) {
+            return known.clone();
+        }
+        let mut touched = Touched::default();
+        match statement {
+            Statement::Store { target, at, value, .. } => {
+                self.read_by(value, &mut touched.reads);
+                touched.uses.extend(self.scalar(*target, at));
+            }
+            Statement::Use { instruction, body } => {
+                touched.reads = self.touched(instruction, body, true);
+                touched.uses = self.touched(instruction, body, false);
+            }
+            Statement::For(For { body, .. }) | Statement::If { body, .. } => {
+                for inner in body {
+                    let inner = self.touched_by(inner);
+                    touched.reads.extend(&inner.reads);
+                    touched.uses.extend(&inner.uses);
+                }
+            }
+        }
+        if let Statement::If { condition, .. } = statement {
+            self.read_by(condition, &mut touched.reads);
+        }
+        touched.uses.extend(&touched.reads);
+        let touched = Rc::new(touched);
+        self.known.borrow_mut().insert(std::ptr::from_ref(statement), touched.clone());
+        touched
+    }
+
     /// The scalars whose values a statement, or what is inside of it, reads.
     pub fn reads(&self, statement: &Statement) -> BTreeSet<Scalar> {
-        let mut found = BTreeSet::new();
-        match statement {
-            Statement::Store { value, .. } => self.read_by(value, &mut found),
-            Statement::If { condition, body } => {
-                self.read_by(condition, &mut found);
-                body.iter().for_each(|inner| found.extend(self.reads(inner)));
-            }
-            Statement::Use { instruction, body } => found.extend(self.touched(instruction, body, true)),
-            Statement::For(For { body, .. }) => body.iter().for_each(|inner| found.extend(self.reads(inner))),
-        }
-        found
+        self.touched_by(statement).reads.clone()
     }
 
     /// The scalars that a statement, or what is inside of it, reads or writes.
     pub fn uses(&self, statement: &Statement) -> BTreeSet<Scalar> {
-        let mut found = self.reads(statement);
-        match statement {
-            Statement::Store { target, at, .. } => found.extend(self.scalar(*target, at)),
-            Statement::Use { instruction, body } => found.extend(self.touched(instruction, body, false)),
-            Statement::For(For { body, .. }) | Statement::If { body, .. } => {
-                body.iter().for_each(|inner| found.extend(self.uses(inner)));
-            }
-        }
-        found
+        self.touched_by(statement).uses.clone()
     }
 
     /// The scalar that a statement gives its first value: `s = …` without reading `s`.
@@ -90,12 +121,12 @@ impl Scalars<'_> {
             Statement::Use { instruction, body } => self.touched(instruction, body, false).first().copied(),
             _ => None,
         };
-        scalar.filter(|scalar| !self.reads(statement).contains(scalar))
+        scalar.filter(|scalar| !self.touched_by(statement).reads.contains(scalar))
     }
 
     /// Whether a block, or one inside of it, holds all uses of `scalar` in `body` and begins with giving it a value.
     fn begins_in(&self, scalar: Scalar, body: &[Statement]) -> bool {
-        let mut users = body.iter().filter(|statement| self.uses(statement).contains(&scalar));
+        let mut users = body.iter().filter(|statement| self.touched_by(statement).uses.contains(&scalar));
         let (Some(first), rest) = (users.next(), users.count()) else { return false };
         match first {
             Statement::Store { .. } | Statement::Use { .. } => self.begun_by(first) == Some(scalar),
@@ -112,8 +143,10 @@ impl Scalars<'_> {
     /// blocks inside.
     pub fn declared(&self, pending: &BTreeSet<Scalar>, body: &[Statement]) -> Vec<(Scalar, Place)> {
         let place = |scalar: &Scalar| {
-            let mut users =
-                body.iter().enumerate().filter(|(_, statement)| self.uses(statement).contains(scalar));
+            let mut users = body
+                .iter()
+                .enumerate()
+                .filter(|(_, statement)| self.touched_by(statement).uses.contains(scalar));
             let (position, first) = users.next()?;
             if self.begun_by(first) == Some(*scalar) {
                 return Some((*scalar, Place::Store(position)));
