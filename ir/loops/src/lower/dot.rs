@@ -231,6 +231,8 @@ pub(super) fn multiply(
         _ => vec![a_row, place.clone()],
     };
     let (a, b) = (Expr::read(a, first), Expr::read(b, vec![b_row, place]));
+    // Instructions that take one element take it as the second factor.
+    let (a, b) = if dot.moving == Moving::Scalar { (b, a) } else { (a, b) };
     let line = match dot.dtype.is_float() {
         true => set(sum, at.clone(), Expr::MultiplyAdd(Box::new([a, b, Expr::read(sum, at)]))),
         false => {
