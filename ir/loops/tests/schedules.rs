@@ -11,16 +11,11 @@ use nablac_loops::schedule::{
     Place, Require, Schedules, Space, Stored, parse,
 };
 use nablac_loops::{Capacity, Error, Program, Statement, lower, parse_with, run, schedules, verify};
-use products::{LIBRARIES, Numbers, input, library, program};
+use products::{LIBRARIES, Numbers, capacity, input, program, reals};
 
 const TEXTS: u64 = 2000;
 const PROGRAMS: u64 = 120;
 const PINS: usize = 6;
-
-fn capacity(text: &str) -> Capacity {
-    let library = (!text.is_empty()).then(|| library(text));
-    Capacity { machine: "board".into(), float_registers: 32, general_registers: 14, library }
-}
 
 fn name(numbers: &mut Numbers) -> Name {
     let names = ["conv", "c", "for", "step", "a/b;0", "x.y", "use", "ram", "\"", "größe", "regs.float", ""];
@@ -57,6 +52,7 @@ fn lines(numbers: &mut Numbers) -> Vec<Line> {
                 .map(|_| Axis { name: name(numbers), padded: some(numbers, |n| amount(n, 2)) })
                 .collect(),
             step: some(numbers, |n| amount(n, 3)),
+            vector: some(numbers, |n| amount(n, 1)),
             unroll: numbers.below(2) == 0,
             instruction: some(numbers, name),
             place: Place::default(),
@@ -149,7 +145,10 @@ fn changed(numbers: &mut Numbers, pin: &Pin, extents: &[(String, usize)], reduce
         match line {
             Line::For(loops) if space.iter().any(|l| matches!(l, Line::For(f) if f.axes == loops.axes)) => {}
             Line::For(loops) => {
-                let step = Some((1 + numbers.below(extent(&loops.axes[0].name).min(5)) as usize).into());
+                let lanes = loops.vector.as_ref().and_then(Amount::integer).unwrap_or(1) as usize;
+                let lanes = if numbers.below(4) == 0 { 1 } else { lanes };
+                let most = extent(&loops.axes[0].name).div_ceil(lanes as u64).min(5);
+                let step = Some((lanes * (1 + numbers.below(most) as usize)).into());
                 space.push(Line::For(For { step, ..loops.clone() }));
             }
             other => stored.push(other.clone()),
@@ -190,7 +189,7 @@ fn changed(numbers: &mut Numbers, pin: &Pin, extents: &[(String, usize)], reduce
         space.push(Line::For(For { axes, step, unroll: false, ..last.clone() }));
         space.extend(stored.iter().find_map(|line| match line {
             Line::Pack(own) => {
-                let dtype = if numbers.below(2) == 0 { DType::I8 } else { own.dtype };
+                let dtype = if numbers.below(4) == 0 { DType::I8 } else { own.dtype };
                 Some(Line::Pack(Stored { dtype, ..own.clone() }))
             }
             _ => None,
@@ -208,14 +207,14 @@ fn main_loops(source: &IndexProgram) -> (Vec<(String, usize)>, Vec<String>) {
 #[test]
 fn every_legal_schedule_keeps_values() {
     let (mut legal, mut illegal, mut used) = (0, 0, 0);
-    for seed in 0..PROGRAMS {
+    for seed in 0..2 * PROGRAMS {
         let mut numbers = Numbers(seed);
-        let text = program(&mut numbers);
+        let text = if seed % 2 == 0 { program(&mut numbers) } else { reals(&mut numbers) };
         let source = nablac_index::parse(&text).unwrap();
         let inputs = [input(&mut numbers, &source)];
         let expected = nablac_index::run(&source, &inputs).unwrap();
         let (extents, reduced) = main_loops(&source);
-        for machine in ["", LIBRARIES[0], LIBRARIES[1]] {
+        for machine in ["", LIBRARIES[0], LIBRARIES[1], LIBRARIES[2 + seed as usize / 2 % 2]] {
             let capacity = capacity(machine);
             let rules = by_rule(&source, &capacity);
             let nests = lower(&source, &capacity, &rules).unwrap();

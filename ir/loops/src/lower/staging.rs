@@ -90,6 +90,9 @@ impl Nest<'_, '_> {
         body: &mut dyn FnMut(&mut Self, Index) -> Vec<Statement>,
     ) -> Vec<Statement> {
         let count = end - begin;
+        if count <= 0 {
+            return vec![];
+        }
         if let Some(lines) = self.row_in_lanes(begin, end, body) {
             return lines;
         }

@@ -1,7 +1,5 @@
 //! Products of packed operands that are asked for.
 
-use std::collections::BTreeSet;
-
 use nablac_index::{DType, Program, Statement};
 
 use super::super::contraction::{self, Factors};
@@ -130,8 +128,9 @@ impl Pinned {
         let either = if dot.sums > 1 { vec![dot.packed] } else { vec![own_type, dot.dtype] };
         if !either.contains(&stored.dtype) {
             let asked = stored.dtype.name();
-            let either: BTreeSet<&str> = either.into_iter().map(DType::name).collect();
-            let either = either.into_iter().collect::<Vec<_>>().join(" or ");
+            let mut either: Vec<&str> = either.into_iter().map(DType::name).collect();
+            either.dedup();
+            let either = either.join(" or ");
             let message = format!("`{}` cannot take constants packed as {asked}: {either}", dot.multiply);
             return self.error(stored.place, message);
         }
