@@ -33,7 +33,9 @@ pub fn function(
 ) -> Result<(String, Vec<Expr>), Error> {
     let mut name = function.name.clone();
     let mut code = function.code.clone();
-    for (parameter, operand) in function.parameters.iter().zip(&operands).filter(|(p, _)| p.constant) {
+    for (parameter, operand) in
+        function.parameters.iter().zip(&operands).filter(|(p, _)| p.constant.is_some())
+    {
         if let Expr::Literal(_, value) = operand {
             let digits = value.as_i64().to_string();
             name += &format!("_{}", digits.replace('-', "minus_"));
@@ -42,12 +44,12 @@ pub fn function(
     }
     if !helpers.has(&name) {
         let value = function.value.rewrite(&mut |node| match node {
-            Expr::Read(access) if function.parameters[access.tensor.0 as usize].constant => {
+            Expr::Read(access) if function.parameters[access.tensor.0 as usize].constant.is_some() => {
                 operands[access.tensor.0 as usize].clone()
             }
             other => other,
         });
-        let parameters = function.parameters.iter().filter(|p| !p.constant);
+        let parameters = function.parameters.iter().filter(|p| p.constant.is_none());
         let parameters: Vec<String> = parameters.map(|p| format!("{} {}", c_type(p.dtype), p.name)).collect();
         let result = c_type(function.scope().type_of(&value));
         let meaning = meaning_of(function, &value, helpers)?;
@@ -60,7 +62,7 @@ pub fn function(
             ),
         );
     }
-    let passed = function.parameters.iter().zip(operands).filter(|(p, _)| !p.constant);
+    let passed = function.parameters.iter().zip(operands).filter(|(p, _)| p.constant.is_none());
     Ok((name, passed.map(|(_, operand)| operand).collect()))
 }
 

@@ -3,6 +3,8 @@
 //! Owns what an instruction is and the proof that statements mean the same as one. The compiler knows no instruction by name: a
 //! schedule asks for a meaning, `Library::find` gives the instruction that has it, and engines that lack it run the meaning.
 
+use std::ops::Range;
+
 use nablac_index::{Access, DType, Element, Expr, Index, LoopId, Scope, TensorId};
 
 use crate::flatten::flatten;
@@ -69,8 +71,8 @@ pub struct Argument {
     pub name: String,
     /// Its type.
     pub dtype: DType,
-    /// Whether it is part of the instruction: known, and not zero.
-    pub constant: bool,
+    /// Which values it may have where it is part of the instruction, and so must be known; nothing where it may be any.
+    pub constant: Option<Range<i64>>,
 }
 
 impl Function {
@@ -92,8 +94,8 @@ impl Function {
         match (meaning, actual) {
             (Expr::Read(formal), _) => {
                 let parameter = &self.parameters[formal.tensor.0 as usize];
-                let known = matches!(actual, Expr::Literal(_, value) if value.as_i64() != 0);
-                let fits = known || !parameter.constant;
+                let known = |range: &Range<i64>| matches!(actual, Expr::Literal(_, value) if range.contains(&value.as_i64()));
+                let fits = parameter.constant.as_ref().is_none_or(known);
                 (type_of(actual) == parameter.dtype && fits).then_some(())?;
                 let operand = operands[formal.tensor.0 as usize].get_or_insert_with(|| actual.clone());
                 (operand == actual).then_some(())

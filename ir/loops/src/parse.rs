@@ -6,7 +6,7 @@
 //! program  = "loops" name [ "in" size "bytes" ] "{" [ library ] { buffer } { step } "}"
 //! library  = "library" text [ "in" text ] "{" { vector } { instruction } { function } "}"
 //! vector   = "vector" type text
-//! function = "function" name "(" { [ "constant" ] name ":" type } ")" text "=" expression
+//! function = "function" name "(" { name ":" type | "constant" name ":" type "in" size ".." size } ")" text "=" expression
 //! instruction = "instruction" name "(" { [ "memory" ] name ":" type } ")" text "{" { line } "}"
 //! buffer   = ("input" | "output" | "local") name ":" type [ "in" "arena" "at" size ]
 //!          | "const" name ":" type "=" array
@@ -25,6 +25,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use nablac_index::lexer::{Lexer, Token};
 use nablac_index::{
@@ -107,11 +108,12 @@ fn parse_function(lexer: &mut Lexer) -> Result<Function, Error> {
     lexer.expect_word("function")?;
     let name = lexer.expect_name("the function's name")?;
     let parameters = lexer.list("(", ")", |lexer| {
-        let constant = lexer.take_word("constant");
+        let is_constant = lexer.take_word("constant");
         let name = lexer.expect_name("the parameter's name")?;
         lexer.expect_sign(":")?;
         let word = lexer.expect_name("an element type")?;
         let dtype = DType::from_name(&word).ok_or_else(|| lexer.expected("an element type before it"))?;
+        let constant = if is_constant { Some(parse_range(lexer)?) } else { None };
         Ok(Argument { name, dtype, constant })
     })?;
     let code = lexer.expect_name("C code in quotes")?;
@@ -119,6 +121,14 @@ fn parse_function(lexer: &mut Lexer) -> Result<Function, Error> {
     let mut function = Function { name, parameters, value: Expr::integer(DType::I32, 0), code };
     function.value = function.scope().parse_expression(lexer)?;
     Ok(function)
+}
+
+/// `in 1..32`.
+fn parse_range(lexer: &mut Lexer) -> Result<Range<i64>, nablac_index::Error> {
+    lexer.expect_word("in")?;
+    let first = lexer.expect_size("the smallest value")? as i64;
+    lexer.expect_sign("..")?;
+    Ok(first..lexer.expect_size("what is behind the largest value")? as i64)
 }
 
 fn parse_instruction(lexer: &mut Lexer) -> Result<Instruction, Error> {

@@ -165,8 +165,11 @@ impl fmt::Display for Library {
         }
         for function in &self.functions {
             let parameter = |p: &Argument| {
-                let constant = if p.constant { "constant " } else { "" };
-                format!("{constant}{}: {}", name_text(&p.name, KEYWORDS), p.dtype)
+                let declared = format!("{}: {}", name_text(&p.name, KEYWORDS), p.dtype);
+                match &p.constant {
+                    Some(range) => format!("constant {declared} in {}..{}", range.start, range.end),
+                    None => declared,
+                }
             };
             let parameters: Vec<String> = function.parameters.iter().map(parameter).collect();
             let (name, code) = (name_text(&function.name, KEYWORDS), quoted_text(&function.code));

@@ -4,5 +4,7 @@
 mod calibration;
 mod common;
 mod failures;
+mod instructions;
 mod networks;
 mod processors;
+mod trials;
