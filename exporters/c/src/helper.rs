@@ -63,6 +63,10 @@ impl Helpers {
             Binary::ShrRound => ("rshr", shift_to_nearest(t, mask)),
             Binary::MulHigh => ("mulhigh", multiply_high(dtype)),
             Binary::HighWord => ("highword", vec![format!("return ({t})(((int64_t)a * b) >> 32);")]),
+            Binary::HighWordRound => {
+                let line = format!("return ({t})(((int64_t)a * b + INT64_C(2147483648)) >> 32);");
+                ("highword_round", vec![line])
+            }
             Binary::Min => ("min", vec![format!("return {};", chosen(dtype, "b < a ? b : a"))]),
             Binary::Max => ("max", vec![format!("return {};", chosen(dtype, "a < b ? b : a"))]),
             Binary::Pow => {

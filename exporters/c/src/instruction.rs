@@ -208,9 +208,10 @@ fn meaning(library: &Library, instruction: &Instruction, helpers: &mut Helpers) 
     let buffers: Vec<Buffer> = instruction.parameters.iter().map(buffer).collect();
     let program = Program { buffers, library: Some(library.clone()), ..Program::default() };
     let kernel: Kernel = instruction.kernel();
-    let element = |p: &Parameter| match p.memory || p.shape.is_empty() {
-        true => p.name.clone(),
-        false => format!("{}.lane", p.name),
+    let element = |p: &Parameter| match (p.memory, p.shape.is_empty()) {
+        (true, true) => format!("{}[0]", p.name),
+        (false, false) => format!("{}.lane", p.name),
+        _ => p.name.clone(),
     };
     let names: Vec<String> = instruction.parameters.iter().map(element).collect();
     let writer = Writer {

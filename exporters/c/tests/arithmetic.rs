@@ -244,7 +244,7 @@ fn binary_fits(operation: Binary, dtype: DType) -> bool {
         Binary::Eq | Binary::Ne => true,
         Binary::Pow => dtype.is_integer(),
         Binary::ShrRound | Binary::MulHigh => matches!(dtype, DType::I16 | DType::I32),
-        Binary::HighWord => dtype == DType::I32,
+        Binary::HighWord | Binary::HighWordRound => dtype == DType::I32,
         _ => dtype.kind() != Family::Bool,
     }
 }

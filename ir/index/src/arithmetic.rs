@@ -169,6 +169,7 @@ fn binary_integer(operation: Binary, dtype: DType, x: i64, y: i64) -> i64 {
             product.min((1 << fraction) - 1)
         }
         Binary::HighWord => x.wrapping_mul(y) >> 32,
+        Binary::HighWordRound => x.wrapping_mul(y).wrapping_add(1 << 31) >> 32,
         _ => x, // comparisons are decided before
     }
 }
@@ -306,6 +307,15 @@ mod tests {
         let word = |a, b| binary(Binary::HighWord, DType::I32, Value::Int(a), Value::Int(b));
         assert_eq!(word(i64::from(i32::MIN), i64::from(i32::MIN)), Value::Int(1 << 30));
         assert_eq!([word(3, 1 << 30), word(-3, 1 << 30), word(-1, 1)], [0, -1, -1].map(Value::Int));
+        let near = |a, b| binary(Binary::HighWordRound, DType::I32, Value::Int(a), Value::Int(b));
+        assert_eq!(near(i64::from(i32::MIN), i64::from(i32::MIN)), Value::Int(1 << 30));
+        assert_eq!([near(2, 1 << 30), near(-2, 1 << 30), near(-1, 1)], [1, 0, 0].map(Value::Int));
+        // A doubled operand makes it the product of fixed-point numbers.
+        for (a, b) in
+            [(3, 1 << 30), (-3, 1 << 30), (123_456_789, -987_654_321), (-(1 << 30), i32::MAX.into())]
+        {
+            assert_eq!(near(2 * a, b), high(a, b));
+        }
         let shift = |a, n| binary(Binary::ShrRound, DType::I32, Value::Int(a), Value::Int(n));
         assert_eq!([shift(3, 1), shift(-3, 1), shift(-5, 2), shift(7, 0)], [2, -2, -1, 7].map(Value::Int));
     }

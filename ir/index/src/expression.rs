@@ -108,6 +108,7 @@ operations! {
         ShrRound "rshr" "right shift of a signed number to the nearest, half away from zero; the amount is taken modulo the width";
         MulHigh "mulhigh" "product of signed fixed-point numbers below one, to the nearest, half up; -1 * -1 saturates";
         HighWord "highword" "the upper 32 of the 64 bits of a product: `a * b / 2^32`, rounded down";
+        HighWordRound "highword_round" "the same to the nearest, half up";
     }
 }
 

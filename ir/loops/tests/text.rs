@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use nablac_index::{Array, DType, Value};
-use nablac_loops::{Program, parse, run, verify};
+use nablac_index::lexer::Lexer;
+use nablac_index::{Array, Binary, DType, Expr, TensorId, Value};
+use nablac_loops::{Program, parse, parse_library, run, verify};
 
 fn check(text: &str) -> Program {
     let program = parse(text).unwrap();
@@ -133,4 +134,22 @@ fn broken_rules_are_named() {
     }
     let error = parse("loops p in 8 bytes { input x: f32[3] in arena at 0 }").and_then(|p| verify(&p));
     assert!(error.unwrap_err().to_string().contains("leave the arena"));
+}
+
+#[test]
+fn functions_stand_for_what_they_mean_and_for_constants_within_their_range() {
+    let text = "library \"0\" {
+      vector i16[2] \"uint32_t\"
+      function shift(x: i32, constant n: i32 in 1..32) \"result = x >> {n};\" = shr(x[], n[])
+    }";
+    let library = parse_library(&mut Lexer::new(text).unwrap()).unwrap();
+    assert_eq!(parse_library(&mut Lexer::new(&library.to_string()).unwrap()).unwrap(), library);
+    let x = Expr::read(TensorId(0), []);
+    let bound = |amount: Expr| {
+        let shift = x.clone().binary(Binary::Shr, amount);
+        library.functions[0].bind(&shift, &|part| part.dtype(&|_| DType::I32))
+    };
+    let number = |n| Expr::integer(DType::I32, n);
+    assert_eq!(bound(number(31)), Some(vec![x.clone(), number(31)]));
+    assert_eq!([bound(number(0)), bound(number(32)), bound(x.clone())], [None, None, None]);
 }

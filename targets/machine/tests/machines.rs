@@ -1,5 +1,7 @@
 //! The machine files that come with the compiler, and what loading says about names and files that are wrong.
 
+use nablac_index::lexer::Lexer;
+use nablac_loops::parse_library;
 use nablac_machine::{Error, FloatUnit, Machine, Role};
 
 #[test]
@@ -14,6 +16,14 @@ fn every_built_in_machine_loads_under_its_own_name() {
         assert!(!machine.sources.is_empty(), "{} cites no source", machine.name);
         let table = machine.timings().unwrap();
         assert_eq!(table.is_some(), machine.timing_table.is_some());
+    }
+}
+
+#[test]
+fn libraries_of_instructions_read_as_they_print() {
+    for library in Machine::all().unwrap().iter().filter_map(|machine| machine.library().unwrap()) {
+        let text = library.to_string();
+        assert_eq!(parse_library(&mut Lexer::new(&text).unwrap()).unwrap(), library, "{text}");
     }
 }
 

@@ -105,6 +105,16 @@ fn bounds_nothing(program: &Program, operation: Binary, x: &Expr, y: Value) -> b
     })
 }
 
+/// `i32(i8(x))` is `x` where that is an `i32` which 8 bits hold. No part of `simplify_expressions`: to other rewrites the cast says where
+/// a value of its own is.
+pub(super) fn without_detour(program: &Program, node: Expr) -> Expr {
+    let Expr::Cast(to, narrow) = &node else { return node };
+    let Expr::Cast(through, inner) = narrow.as_ref() else { return node };
+    let holds = |ends: (f64, f64)| ends.0 >= smallest(*through) as f64 && ends.1 <= largest(*through) as f64;
+    let whole = to.is_integer() && through.is_integer() && program.type_of(inner) == *to;
+    if whole && bounds(program, inner).is_some_and(holds) { Expr::clone(inner) } else { node }
+}
+
 /// Between which numbers an expression lies, where its type or its outermost operations say so; it is a number then. Integers of
 /// 64 bits are not looked at: not all of them are numbers of this kind.
 fn bounds(program: &Program, expression: &Expr) -> Option<(f64, f64)> {

@@ -163,7 +163,7 @@ impl Rules<'_> {
             Binary::And | Binary::Or | Binary::Xor => !a.is_float(),
             Binary::Shl | Binary::Shr => a.is_integer(),
             Binary::ShrRound | Binary::MulHigh => matches!(a, DType::I16 | DType::I32),
-            Binary::HighWord => a == DType::I32,
+            Binary::HighWord | Binary::HighWordRound => a == DType::I32,
             Binary::Eq | Binary::Ne => true,
             _ => a != DType::Bool,
         };

@@ -24,6 +24,7 @@ use crate::expression::{Access, Binary, Expr, Rounding};
 use crate::index::Index;
 use crate::program::{LoopId, Program, Reduce, Role, Statement, Step, largest, smallest};
 
+use super::algebra::without_detour;
 use super::dead::remove_dead;
 
 mod function;
@@ -40,7 +41,8 @@ use staircase::Staircase;
 use start::Start;
 use sums::{ANY, Bounds, Range};
 
-/// Replaces what ends a sum in 8 bits by a line, and functions of one or two bytes by planes, in statements at the top level.
+/// Replaces what ends a sum in 8 bits by a line, and functions of one or two bytes by planes, in statements at the top level. Between a
+/// line and a plane nothing is brought to 8 bits: the line has them.
 pub fn fit_steps(program: Program) -> Program {
     let mut program = program;
     let mut insert = vec![];
@@ -55,6 +57,7 @@ pub fn fit_steps(program: Program) -> Program {
                 true => replaced(&mut program, &statement, &node, &mut insert).unwrap_or(node),
                 false => node,
             });
+        let body = body.rewrite(&mut |node| without_detour(&program, node));
         program.steps[position] = Step::Statement(Statement { body, ..statement });
     }
     insert.sort_by_key(|(position, _)| *position);
@@ -153,14 +156,22 @@ impl<'a> Ending<'a> {
     }
 
     /// `requantize_double(x, m, -s)` is `(t + 2^(s - 1)) >> s` with `t = mulhigh(x, m) + (x >> 31)`: half away from zero is half up, of one
-    /// less below zero. (Where `x < 0` and `mulhigh` gives 0, the shift gives 0 of 0 and of -1 alike.) What follows is a line of `t`.
+    /// less below zero. (Where `x < 0` and `mulhigh` gives 0, the shift gives 0 of 0 and of -1 alike.) What follows is a line of `t`. Where
+    /// `x + x` stays in 32 bits, `mulhigh(x, m)` is `highword_round(x + x, m)`, which saturates nowhere.
     fn rounded_twice(&self, program: &mut Program) -> Option<Expr> {
         let sum = Expr::Read(self.sum.clone());
-        let number = |x| Expr::integer(DType::I32, x);
         let (multiplier, exponent) = double_rounding(self.node, &sum)?;
+        let doubled = (sum.clone() + sum.clone()).binary(Binary::HighWordRound, multiplier.clone());
+        let product = sum.clone().binary(Binary::MulHigh, multiplier);
+        [doubled, product].into_iter().find_map(|product| self.behind_product(program, product, &exponent))
+    }
+
+    /// The line behind the rounded product of the sum and its multiplier.
+    fn behind_product(&self, program: &mut Program, product: Expr, exponent: &Expr) -> Option<Expr> {
+        let sum = Expr::Read(self.sum.clone());
+        let number = |x| Expr::integer(DType::I32, x);
         let shift = -exponent.clone();
-        let high =
-            sum.clone().binary(Binary::MulHigh, multiplier) + sum.clone().binary(Binary::Shr, number(31));
+        let high = product + sum.clone().binary(Binary::Shr, number(31));
         let half = number(1).binary(Binary::Shl, shift.clone() - number(1));
         let outer = self.node.rewrite(&mut |node| match &node {
             Expr::Requantize(Rounding::Double, abc) if abc[0] == sum => {
@@ -168,7 +179,7 @@ impl<'a> Ending<'a> {
             }
             _ => node,
         });
-        let shifts = function_of(program, self.statement, &exponent, &sum)?;
+        let shifts = function_of(program, self.statement, exponent, &sum)?;
         // A sum that is always the same needs no shift.
         let fixed = |steps: &Staircase| steps.range.0 == steps.range.1;
         let shifts_right = |(channel, steps): (&Vec<i64>, &Staircase)| {

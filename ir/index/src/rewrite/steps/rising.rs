@@ -72,7 +72,7 @@ fn binary(operation: Binary, dtype: DType, a: Ends, b: Ends) -> Option<Ends> {
         Binary::Add | Binary::Min | Binary::Max => true,
         Binary::Sub => fixed(b).is_some(),
         Binary::Mul => from(0.0, a) || from(0.0, b),
-        Binary::MulHigh | Binary::HighWord => from(0.0, b),
+        Binary::MulHigh | Binary::HighWord | Binary::HighWordRound => from(0.0, b),
         Binary::Div => from(f64::MIN_POSITIVE, b),
         Binary::Shl | Binary::Shr | Binary::ShrRound => {
             fixed(b).is_some_and(|amount| (0..dtype.bytes() as i64 * 8).contains(&amount.as_i64()))
