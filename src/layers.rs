@@ -1,6 +1,7 @@
 //! What each layer of a network costs.
 //!
-//! Owns the join of a measurement, which knows C functions, with what the compiler knows of the kernels that they are.
+//! Owns the join of a measurement, which knows C functions, with what the compiler knows of the kernels that they are. Kernels that are
+//! alike are one function, and one row.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +10,13 @@ use nablac_loops::{Kernel, Program, Role, Step};
 use nablac_run::Measurement;
 use serde::Serialize;
 
-/// A kernel and its cost; or a function that is none, such as one of the C library, and its cost.
+/// A kernel, or several that are one function, and its cost; or a function that is none, such as one of the C library, and its cost.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
 pub struct Layer {
-    /// The kernel's name, or else the function's.
+    /// The first kernel's name, or else the function's.
     pub name: String,
+    /// The kernels' names.
+    pub kernels: Vec<String>,
     /// The C function.
     pub function: String,
     /// The multiply-accumulates of one inference, those with padding included.
@@ -29,7 +32,7 @@ pub struct Layer {
     pub cycles_per_mac: Option<f64>,
     /// Its part, from 0 to 1, of all cycles where they are estimated, else of all instructions.
     pub share: Option<f64>,
-    /// The constants that it reads.
+    /// The constants that it reads, in all its calls.
     pub weight_bytes: u64,
     /// What else it reads and writes.
     pub activation_bytes: Activations,
@@ -53,8 +56,14 @@ pub fn layers(
     functions: &BTreeMap<String, String>,
     measurement: &Measurement,
 ) -> Vec<Layer> {
-    let mut layers: Vec<Layer> =
-        nests.kernels().into_iter().map(|kernel| layer(nests, functions, kernel)).collect();
+    let mut layers: Vec<Layer> = vec![];
+    for kernel in nests.kernels() {
+        let next = layer(nests, functions, kernel);
+        match layers.iter_mut().find(|layer| layer.function == next.function) {
+            Some(layer) => *layer = Layer::together(layer, next),
+            None => layers.push(next),
+        }
+    }
     let kernels = layers.len();
     for cost in &measurement.per_function {
         // The compiler names its variants of a function `NAME.constprop.0` and the like.
@@ -78,6 +87,13 @@ pub fn layers(
 }
 
 impl Layer {
+    /// Two layers that are the same function.
+    fn together(first: &Layer, second: Layer) -> Layer {
+        let kernels = [&first.kernels[..], &second.kernels[..]].concat();
+        let (name, function) = (first.name.clone(), first.function.clone());
+        Layer { name, function, kernels, ..Layer::sum("", &[first.clone(), second]) }
+    }
+
     /// Several layers as one of that name, which is no function.
     pub fn sum(name: &str, layers: &[Layer]) -> Layer {
         let some = |figure: &dyn Fn(&Layer) -> Option<u64>| {
@@ -124,6 +140,7 @@ fn layer(nests: &Program, functions: &BTreeMap<String, String>, kernel: &Kernel)
     let bytes = |ids: &[TensorId]| ids.iter().map(|id| nests.buffer(*id).bytes() as u64).sum();
     Layer {
         name: kernel.name.clone(),
+        kernels: vec![kernel.name.clone()],
         function: functions.get(&kernel.name).cloned().unwrap_or_default(),
         macs: kernel.macs,
         weight_bytes: bytes(&constants),

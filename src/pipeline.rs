@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use nablac_graph::limits::Limits;
 use nablac_graph::source::{SourceDim, SourceModel};
 use nablac_graph::{Graph, Requantization, ValueId, import};
-use nablac_loops::Capacity;
+use nablac_loops::{Capacity, Optimize};
 use nablac_machine::Machine;
 
 use crate::budget::{Budget, Footprint};
@@ -61,7 +61,7 @@ pub struct Options {
     pub requantization: Option<Requantization>,
     /// What the code is for.
     pub machine: Machine,
-    /// `--schedule`: how kernels run that the rules would have run otherwise, and what the result must keep to.
+    /// `--schedule`: how kernels run that the rules would have run otherwise, and what the result must keep to; and `--optimize`.
     pub schedules: Schedules,
     /// What the C says of itself, and what its self-test compares with.
     pub c: nablac_c::Options,
@@ -140,7 +140,7 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
     }
 
     begin(Stage::Schedule);
-    let capacity = capacity(&options.machine)?;
+    let capacity = capacity(&options.machine, options.schedules.optimize)?;
     if options.after == Stage::Schedule {
         let text = schedule_text(&program, &capacity, &options.schedules)?;
         return Ok(Form::Schedule(program, text));
@@ -164,13 +164,13 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
     }
 
     begin(Stage::C);
-    let c = nablac_c::Options { scales, ..options.c.clone() };
+    let c = nablac_c::Options { scales, optimize: options.schedules.optimize, ..options.c.clone() };
     let folder = nablac_c::export(&nests, &c)?;
     Ok(Form::C(nests, folder))
 }
 
-/// What a machine offers to a nest.
-pub fn capacity(machine: &Machine) -> Result<Capacity> {
+/// What a machine offers to a nest, and what the nest is to be.
+pub fn capacity(machine: &Machine, optimize: Optimize) -> Result<Capacity> {
     let pipeline =
         machine.pipeline.map_or_else(nablac_loops::Pipeline::default, |own| nablac_loops::Pipeline {
             issues: own.issues as usize,
@@ -185,6 +185,7 @@ pub fn capacity(machine: &Machine) -> Result<Capacity> {
         vector_registers: machine.registers.vector as usize,
         pipeline,
         library: machine.library()?,
+        optimize,
     })
 }
 

@@ -1,9 +1,10 @@
-//! Schedules from files.
+//! How kernels run: schedules from files, and what all other kernels are optimized for.
 //!
-//! Owns reading them, and which file and line an error is about.
+//! Owns reading the files, and which file and line an error is about.
 
 use std::path::PathBuf;
 
+use nablac_loops::Optimize;
 use nablac_loops::schedule::{self, Place};
 
 use crate::failure::{Code, Excerpt, Failure, Result};
@@ -15,6 +16,8 @@ pub struct Schedules {
     sources: Vec<(String, String)>,
     /// What all of them say.
     pub parsed: schedule::Schedules,
+    /// What the code is to be where they leave it open.
+    pub optimize: Optimize,
 }
 
 impl Schedules {

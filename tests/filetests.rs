@@ -121,7 +121,7 @@ const STAGES: &[&str] =
 /// What stage `name` makes of the form; a form that is further on already stays what it is.
 fn apply(name: &str, form: Form, test: &Test) -> Result<Form, String> {
     let machine = Machine::load(&test.target).map_err(|e| e.to_string())?;
-    let capacity = pipeline::capacity(&machine).map_err(|e| e.to_string())?;
+    let capacity = pipeline::capacity(&machine, test.optimize).map_err(|e| e.to_string())?;
     let mut schedules = Schedules::default();
     schedules.add("schedule", test.schedule.clone()).map_err(|e| e.to_string())?;
     let form = match (name, form) {

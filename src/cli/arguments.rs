@@ -12,6 +12,7 @@ use nablac::schedules::Schedules;
 use nablac_c::Vector;
 use nablac_graph::Requantization;
 use nablac_graph::limits::{Limit, Limits, read_file};
+use nablac_loops::Optimize;
 use nablac_machine::{Machine, parse_size};
 
 use super::talk::Talk;
@@ -101,6 +102,12 @@ fn at_least_one(text: &str) -> std::result::Result<usize, String> {
     if count > 0 { Ok(count) } else { Err("it must be at least 1".into()) }
 }
 
+/// What code is to be, by its name.
+fn goal(name: &str) -> std::result::Result<Optimize, String> {
+    let names: Vec<&str> = Optimize::ALL.iter().map(|goal| goal.name()).collect();
+    Optimize::from_name(name).ok_or(format!("the goals are {}", names.join(" and ")))
+}
+
 /// A finite factor that is not negative.
 pub fn factor(text: &str) -> std::result::Result<f64, String> {
     let factor: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
@@ -140,8 +147,12 @@ impl ModelArguments {
         vectors: Vec<Vector>,
         talk: &Talk,
     ) -> Result<Form> {
-        if after < Stage::Schedule && !schedules.parsed.items.is_empty() {
-            let message = format!("`--schedule` changes nothing up to stage `{}`", after.name());
+        let without_effect = match schedules.parsed.items.is_empty() {
+            false => Some("--schedule"),
+            true => (schedules.optimize != Optimize::default()).then_some("--optimize"),
+        };
+        if let Some(option) = without_effect.filter(|_| after < Stage::Schedule) {
+            let message = format!("`{option}` changes nothing up to stage `{}`", after.name());
             return Err(Failure::new(Code::Option, message).help(
                 "`--after lower` and later stages run its loops; so does `--target` with `run` and `verify`",
             ));
@@ -196,12 +207,23 @@ pub struct ScheduleArguments {
     /// measure it with `nablac bench`. Every legal schedule computes the same integers.
     #[arg(long = "schedule", help_heading = "Schedules", value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// What the code is to be. `time`: few cycles. `size`: little flash; loops are written out less, and the C compiler is told -Os
+    /// rather than -O3. Both compute the same integers.
+    #[arg(long, help_heading = "Schedules", value_name = "GOAL", default_value = "time", value_parser = goal)]
+    optimize: Optimize,
 }
 
 impl ScheduleArguments {
     /// The schedules of all files.
     pub fn read(&self) -> Result<Schedules> {
-        Schedules::read(&self.files)
+        let mut schedules = Schedules::read(&self.files)?;
+        schedules.optimize = self.optimize;
+        Ok(schedules)
+    }
+
+    /// What the code is to be.
+    pub fn optimize(&self) -> Optimize {
+        self.optimize
     }
 }
 

@@ -171,7 +171,11 @@ const COLUMNS: &[(&str, Cell)] = &[
 /// One target's layers; a column of which nothing is known is left out.
 fn layer_table(target: &str, layers: &[Layer]) -> String {
     let mut columns = vec![[format!("on {target}")].to_vec()];
-    columns[0].extend(layers.iter().map(|layer| layer.function.clone()));
+    let name = |layer: &Layer| match layer.kernels.len() {
+        0 | 1 => layer.function.clone(),
+        calls => format!("{} ×{calls}", layer.function),
+    };
+    columns[0].extend(layers.iter().map(name));
     for (head, cell) in COLUMNS {
         let cells: Vec<String> = layers.iter().map(cell).collect();
         if cells.iter().any(|cell| cell != text::UNKNOWN) {

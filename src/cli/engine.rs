@@ -9,7 +9,7 @@ use nablac::layers::{Layer, layers};
 use nablac::pipeline::{Form, Stage};
 use nablac::samples::Sample;
 use nablac_machine::Machine;
-use nablac_run::{Measurement, Optimize, Options};
+use nablac_run::{Measurement, Options};
 
 use super::arguments::{ModelArguments, Network, ScheduleArguments, stage};
 use super::talk::Talk;
@@ -34,9 +34,6 @@ pub struct EngineArguments {
 /// How generated C is built and run.
 #[derive(Args)]
 pub struct BuildArguments {
-    /// What the C compiler optimizes for.
-    #[arg(long, help_heading = "Engine", value_enum, default_value = "time")]
-    optimize: Goal,
     /// Build with the address and undefined-behaviour sanitizers; on the host.
     #[arg(long, help_heading = "Engine")]
     sanitize: bool,
@@ -54,15 +51,6 @@ pub enum Engine {
     Interp,
     /// The generated C, built and run on the target.
     C,
-}
-
-/// What the C compiler optimizes for.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Goal {
-    /// Few cycles: -O3.
-    Time,
-    /// Little flash: -Os.
-    Size,
 }
 
 /// What a run gave.
@@ -90,10 +78,7 @@ impl BuildArguments {
         Options {
             keep_state,
             sanitize: self.sanitize,
-            optimize: match self.optimize {
-                Goal::Time => Optimize::Time,
-                Goal::Size => Optimize::Size,
-            },
+            optimize: self.schedule.optimize(),
             timeout: Duration::from_secs(self.timeout),
             ..Options::default()
         }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use nablac_index::TensorId;
-use nablac_loops::{Program, Role};
+use nablac_loops::{Family, Program, Role};
 
 use crate::instruction;
 use crate::name::{Names, identifier};
@@ -21,7 +21,7 @@ pub struct Identifiers {
     pub buffers: Vec<String>,
     /// The array of a state's initial value.
     pub initials: BTreeMap<TensorId, String>,
-    /// The function of each kernel.
+    /// The function of each kernel; those that are alike have one.
     pub kernels: BTreeMap<String, String>,
     /// What names inside of functions must not hide.
     pub file: Names,
@@ -29,8 +29,8 @@ pub struct Identifiers {
 }
 
 impl Identifiers {
-    /// Chooses the names of `program`; `name` is what the whole is called.
-    pub fn new(program: &Program, name: &str) -> Identifiers {
+    /// Chooses the names of `program`, each family of whose kernels is a function; `name` is what the whole is called.
+    pub fn new(program: &Program, families: &[Family], name: &str) -> Identifiers {
         let prefix = prefix(name);
         let mut file = Names::default();
         let own = ["init", "run", "reset", "selftest", "ctx_t", "status_t"];
@@ -43,9 +43,10 @@ impl Identifiers {
         library.flat_map(|l| &l.vectors).for_each(|v| _ = file.claim(&instruction::vector_type(v)));
         let paths = Paths::new(program);
         let mut kernels = BTreeMap::new();
-        for kernel in program.kernels() {
-            let wanted = format!("{prefix}_{}", identifier(paths.own(&kernel.name), "kernel"));
-            kernels.insert(kernel.name.clone(), file.claim(&wanted));
+        for family in families {
+            let wanted = format!("{prefix}_{}", identifier(paths.own(&family.kernel.name), "kernel"));
+            let name = file.claim(&wanted);
+            kernels.extend(family.calls.iter().map(|call| (call.kernel.clone(), name.clone())));
         }
         let mut buffers = vec![];
         let mut pointers = file.clone();
@@ -138,8 +139,8 @@ mod tests {
         };
         let names = ["net/a/Relu;net/a/BiasAdd", "net/b/Relu", "input", "net/b/Relu;other"];
         let program = Program { buffers: names.map(buffer).to_vec(), ..Program::default() };
-        assert_eq!(Identifiers::new(&program, "n").buffers, ["a_relu", "b_relu", "input", "b_relu_2"]);
-        let identifiers = Identifiers::new(&program, "n");
+        assert_eq!(Identifiers::new(&program, &[], "n").buffers, ["a_relu", "b_relu", "input", "b_relu_2"]);
+        let identifiers = Identifiers::new(&program, &[], "n");
         assert_eq!(identifiers.law("\"net/a/Relu;x\"[i] = y[i] * \"net/w\"[i]"), "a_relu[i] = y[i] * w[i]");
         assert_eq!(identifiers.law("\"a\\\"b\"[i] = 1"), "\"a\\\"b\"[i] = 1");
     }

@@ -87,6 +87,7 @@ fn meaning_of(function: &Function, value: &Expr, helpers: &mut Helpers) -> Resul
         variables: vec![],
         bounds: Bounds::new(0, &[]),
         anchors: vec![],
+        repeated: vec![],
         helpers,
         used: Used::default(),
     };
@@ -224,6 +225,7 @@ fn meaning(library: &Library, instruction: &Instruction, helpers: &mut Helpers) 
         variables: vec![String::new(); kernel.variables.len()],
         bounds: Bounds::new(kernel.variables.len(), &[]),
         anchors: vec![],
+        repeated: vec![],
         helpers,
         used: Used::default(),
     };

@@ -1,12 +1,12 @@
-//! One kernel as one C function.
+//! Kernels that are alike as one C function.
 //!
-//! Owns the function's signature, its loops and its stores. What expressions look like is `expression`'s matter, which variables
+//! Owns the function's loops and its stores. What expressions look like is `expression`'s matter, which variables
 //! the registers become is `scalar`'s.
 
 use std::collections::BTreeSet;
 
 use nablac_index::{Expr, Index, LoopId, Reduce, TensorId};
-use nablac_loops::{Bounds, For, Kernel, Operand, Program, Statement, expand, operation_of, prune};
+use nablac_loops::{Bounds, Family, For, Kernel, Program, Statement, expand, operation_of, prune};
 
 use crate::error::Error;
 use crate::helper::Helpers;
@@ -15,128 +15,102 @@ use crate::instruction;
 use crate::literal::{c_type, comment_text, is_narrow};
 use crate::name::{Names, identifier};
 use crate::scalar::{Place, Scalar, Scalars, lanes};
-use crate::writer::{Anchor, Level, Used, Writer};
+use crate::signature::{parameters, signature};
+use crate::writer::{Level, Used, Writer};
 
 /// The widest line of a comment.
 const COMMENT_WIDTH: usize = 110;
 
-/// A kernel as a C function.
-pub struct Function {
-    /// Its definition, with its laws above it.
+/// Kernels that are alike as one C function.
+pub struct Function<'a> {
+    /// The kernels.
+    pub family: &'a Family,
+    /// Its definition, with the first one's laws above it.
     pub text: String,
     /// The counters that it is passed, outermost first.
     pub counters: Vec<usize>,
-    /// The buffers that it is passed, behind the counters.
+    /// The buffers that it is passed, behind the counters, as the first kernel names them.
     pub buffers: Vec<TensorId>,
+    /// The numbers that it is passed, behind the buffers, as positions among those of a call.
+    pub numbers: Vec<usize>,
 }
 
-/// A buffer that is passed to a kernel.
-struct Parameter {
-    buffer: TensorId,
-    written: bool,
-    /// Whether no other parameter reaches the same bytes while one of the two is written.
-    alone: bool,
-}
-
-/// The buffers in the arena that a kernel names, in the order in which it reads, then writes them.
-fn parameters(program: &Program, kernel: &Kernel) -> Result<Vec<Parameter>, Error> {
-    let count = program.buffers.len();
-    let writes = kernel.writes(count);
-    let mut ids = kernel.reads(count);
-    ids.retain(|id| !writes.contains(id) && program.buffer(*id).offset.is_some());
-    ids.extend(writes.iter().copied());
-    let written = |id: &TensorId| writes.contains(id);
-    let share = |a: TensorId, b: TensorId| {
-        let range = |id: TensorId| {
-            let begin = program.buffer(id).offset.unwrap_or(0);
-            (begin, begin + program.buffer(id).bytes())
-        };
-        let ((a_begin, a_end), (b_begin, b_end)) = (range(a), range(b));
-        a != b && (written(&a) || written(&b)) && a_begin < b_end && b_begin < a_end
-    };
-    for (position, &a) in ids.iter().enumerate() {
-        let (first, others) = (program.buffer(a), &ids[position + 1..]);
-        if let Some(second) =
-            others.iter().filter(|b| share(a, **b)).map(|b| program.buffer(*b)).find(|second| {
-                // Characters may alias anything.
-                first.dtype != second.dtype && first.dtype.bytes() > 1 && second.dtype.bytes() > 1
-            })
-        {
-            let (first, second) = (first.name.clone(), second.name.clone());
-            return Err(Error::Overlap { kernel: kernel.name.clone(), first, second });
-        }
-    }
-    let alone = |id: TensorId| !ids.iter().any(|&other| share(id, other));
-    Ok(ids.iter().map(|&id| Parameter { buffer: id, written: written(&id), alone: alone(id) }).collect())
-}
-
-/// The function of a kernel. `counters` are the extents of the repetitions around it.
-pub fn function(
+/// The function of a family.
+pub fn function<'a>(
     program: &Program,
-    kernel: &Kernel,
-    counters: &[usize],
+    family: &'a Family,
     identifiers: &Identifiers,
     helpers: &mut Helpers,
-) -> Result<Function, Error> {
-    let mut parameters = parameters(program, kernel)?;
+) -> Result<Function<'a>, Error> {
+    let (kernel, counters) = (&family.kernel, &family.counters);
+    let mut names = identifiers.file.clone();
+    let mut parameters = parameters(program, family, identifiers, &mut names)?;
+    let mut buffers = identifiers.buffers.clone();
+    parameters.iter().for_each(|p| buffers[p.buffer.0 as usize].clone_from(&p.name));
     let expanded = prune(program, &expand(kernel)?, counters);
-    let (mut names, variables) = claim_names(kernel, &parameters, counters.len(), identifiers);
+    let variables = variables(kernel, counters.len(), &mut names);
     let elements = elements(kernel, &mut names);
     let writer = Writer {
         program,
         kernel: &kernel.name,
         scope: &program.scope(kernel),
-        buffers: &identifiers.buffers,
+        buffers: &buffers,
         by_value: false,
         elements: &elements,
         variables,
         bounds: Bounds::new(kernel.variables.len(), counters),
         anchors: vec![],
+        repeated: vec![],
         helpers,
         used: Used::default(),
     };
-    let mut body = Body::new(program, kernel, writer, names);
+    let is_constant = |id: &TensorId| program.buffer(*id).offset.is_none();
+    let passed_constants = parameters.iter().map(|p| p.buffer).filter(is_constant).collect();
+    let body = Body::new(program, kernel, writer, names);
+    let mut body = Body { passed_numbers: family.numbers, passed_constants, ..body };
     body.lines(&expanded.body)?;
-    let Body { text, writer: Writer { used, variables, .. }, .. } = body;
+    let Body { text, read, writer: Writer { used, variables, .. }, .. } = body;
     parameters.retain(|p| used.buffers.contains(&p.buffer));
     let counters: Vec<usize> =
         (0..counters.len()).filter(|&c| used.variables.contains(&LoopId(c as u32))).collect();
-    let passed: Vec<&str> = counters.iter().map(|&c| variables[c].as_str()).collect();
-    let signature = signature(program, &parameters, &passed, identifiers);
+    let own = kernel.registers.len() - family.numbers;
+    let numbers: Vec<usize> = (0..family.numbers).filter(|n| read.contains(&(own + n, 0))).collect();
+    let number = |&n: &usize| (kernel.registers[own + n].dtype, elements[own + n][0].as_str());
+    let signature = signature(
+        program,
+        &counters.iter().map(|&c| variables[c].as_str()).collect::<Vec<_>>(),
+        &parameters,
+        &numbers.iter().map(number).collect::<Vec<_>>(),
+        &identifiers.upper,
+    );
     let (upper, name) = (&identifiers.upper, &identifiers.kernels[&kernel.name]);
     let text = format!(
         "{}{upper}_KERNEL static void {name}({signature})\n{{\n{text}}}\n",
-        laws(kernel, identifiers)
+        comment(family, identifiers)
     );
-    Ok(Function { text, counters, buffers: parameters.iter().map(|p| p.buffer).collect() })
+    let buffers = parameters.iter().map(|p| p.buffer).collect();
+    Ok(Function { family, text, counters, buffers, numbers })
 }
 
-/// The names that the function has taken before its body begins, and those of its variables; only the first, the counters, have
-/// one yet.
-fn claim_names(
-    kernel: &Kernel,
-    parameters: &[Parameter],
-    counters: usize,
-    identifiers: &Identifiers,
-) -> (Names, Vec<String>) {
-    let mut names = identifiers.file.clone();
-    parameters.iter().for_each(|p| _ = names.claim(&identifiers.buffers[p.buffer.0 as usize]));
+/// The names of a kernel's variables; only the first, the counters, have one before the body begins.
+fn variables(kernel: &Kernel, counters: usize, names: &mut Names) -> Vec<String> {
     let mut variables = vec![String::new(); kernel.variables.len()];
     for (variable, name) in variables.iter_mut().zip(&kernel.variables).take(counters) {
         *variable = names.claim(&identifier(name, "t"));
     }
-    (names, variables)
+    variables
 }
 
-/// The laws as a comment.
-fn laws(kernel: &Kernel, identifiers: &Identifiers) -> String {
-    if kernel.laws.is_empty() {
-        return String::new();
-    }
+/// The laws of a family's first kernel as a comment, and the names of the others.
+fn comment(family: &Family, identifiers: &Identifiers) -> String {
+    let others: Vec<String> =
+        family.calls[1..].iter().map(|call| identifiers.law(&format!("\"{}\"", call.kernel))).collect();
+    let also = format!("With other buffers and constants: {}.", others.join(", "));
+    let laws = family.kernel.laws.iter().map(|law| identifiers.law(law));
     let mut lines = vec![];
-    for law in &kernel.laws {
+    for sentence in laws.chain((!others.is_empty()).then_some(also)) {
         let mut line = String::new();
-        for word in comment_text(&identifiers.law(law)).split(' ') {
+        for word in comment_text(&sentence).split(' ') {
             if line.len() + word.len() >= COMMENT_WIDTH && !line.trim().is_empty() {
                 lines.push(std::mem::replace(&mut line, "   ".into()));
             }
@@ -145,24 +119,7 @@ fn laws(kernel: &Kernel, identifiers: &Identifiers) -> String {
         }
         lines.push(line);
     }
-    format!("/* {} */\n", lines.join("\n * "))
-}
-
-fn signature(
-    program: &Program,
-    parameters: &[Parameter],
-    counters: &[&str],
-    identifiers: &Identifiers,
-) -> String {
-    let counters = counters.iter().map(|name| format!("int32_t {name}"));
-    let pointers = parameters.iter().map(|p| {
-        let constant = if p.written { "" } else { "const " };
-        let restrict = if p.alone { format!("{}_RESTRICT ", identifiers.upper) } else { String::new() };
-        let name = &identifiers.buffers[p.buffer.0 as usize];
-        format!("{constant}{} *{restrict}{name}", c_type(program.buffer(p.buffer).dtype))
-    });
-    let all: Vec<String> = counters.chain(pointers).collect();
-    if all.is_empty() { "void".into() } else { all.join(", ") }
+    if lines.is_empty() { String::new() } else { format!("/* {} */\n", lines.join("\n * ")) }
 }
 
 /// The C names of every register's elements: `acc_0_1` for `acc[0, 1]`.
@@ -193,26 +150,42 @@ fn elements(kernel: &Kernel, names: &mut Names) -> Vec<Vec<String>> {
 /// The text of a function's body as it grows.
 pub struct Body<'a, 'w> {
     kernel: &'a Kernel,
-    scalars: Scalars<'a>,
+    pub scalars: Scalars<'a>,
     /// The scalars whose values are read somewhere.
     read: BTreeSet<Scalar>,
-    writer: Writer<'w>,
-    names: Names,
+    pub writer: Writer<'w>,
+    pub names: Names,
     text: String,
     depth: usize,
+    /// How many registers, the last ones, are passed.
+    passed_numbers: usize,
+    /// The constants that are passed.
+    pub passed_constants: Vec<TensorId>,
 }
 
 impl<'a, 'w> Body<'a, 'w> {
     /// An empty body; `names` are those that it must not take.
     pub fn new(program: &'a Program, kernel: &'a Kernel, writer: Writer<'w>, names: Names) -> Body<'a, 'w> {
         let scalars = Scalars::new(program, kernel);
-        Body { kernel, scalars, read: BTreeSet::new(), writer, names, text: String::new(), depth: 1 }
+        Body {
+            kernel,
+            scalars,
+            read: BTreeSet::new(),
+            writer,
+            names,
+            text: String::new(),
+            depth: 1,
+            passed_numbers: 0,
+            passed_constants: vec![],
+        }
     }
 
     /// All statements of a function.
     pub fn lines(&mut self, body: &[Statement]) -> Result<(), Error> {
         self.read = body.iter().flat_map(|statement| self.scalars.reads(statement)).collect();
-        let pending = body.iter().flat_map(|statement| self.scalars.uses(statement)).collect();
+        let own = self.kernel.registers.len() - self.passed_numbers;
+        let uses = body.iter().flat_map(|statement| self.scalars.uses(statement));
+        let pending = uses.filter(|(register, _)| *register < own).collect();
         self.block(body, pending)
     }
 
@@ -221,7 +194,8 @@ impl<'a, 'w> Body<'a, 'w> {
         self.text
     }
 
-    fn line(&mut self, line: &str) {
+    /// One line of text.
+    pub fn line(&mut self, line: &str) {
         self.text += &"    ".repeat(self.depth);
         self.text += line;
         self.text.push('\n');
@@ -241,7 +215,7 @@ impl<'a, 'w> Body<'a, 'w> {
             self.line(&format!("{} {} = {zero};", c_type(self.dtype(*scalar)), self.name(*scalar)));
             self.never_read(*scalar);
         }
-        let outer_anchors = self.writer.anchors.len();
+        let (outer_anchors, outer_repeated) = (self.writer.anchors.len(), self.writer.repeated.len());
         let first_use = body.iter().position(|statement| matches!(statement, Statement::Use { .. }));
         let mut inside = pending;
         declared.iter().for_each(|(scalar, _)| _ = inside.remove(scalar));
@@ -271,6 +245,10 @@ impl<'a, 'w> Body<'a, 'w> {
                     self.instruction(instruction, body, new)?;
                 }
                 Statement::Store { target, at, reduce, value } => {
+                    if position == 0 || !matches!(body[position - 1], Statement::Store { .. }) {
+                        self.writer.repeated.truncate(outer_repeated);
+                        self.repeated(&body[position..])?;
+                    }
                     let new =
                         declared.iter().find(|(_, place)| *place == Place::Store(position)).map(|(s, _)| *s);
                     self.store(*target, at, *reduce, value, new)?;
@@ -278,6 +256,7 @@ impl<'a, 'w> Body<'a, 'w> {
             }
         }
         self.writer.anchors.truncate(outer_anchors);
+        self.writer.repeated.truncate(outer_repeated);
         self.names.release(mark);
         Ok(())
     }
@@ -307,6 +286,8 @@ impl<'a, 'w> Body<'a, 'w> {
         let stem = identifier(&self.kernel.variables[nest.variable.0 as usize], "i");
         let begin = self.limit(&nest.lower, &stem, "begin")?;
         let end = self.limit(&nest.upper, &stem, "end")?;
+        let anchors = self.writer.anchors.len();
+        let moves = self.moving_anchors(nest)?;
         let mark = self.names.mark();
         let name = self.names.claim(&stem);
         let step = if nest.step == 1 { format!("{name}++") } else { format!("{name} += {}", nest.step) };
@@ -316,8 +297,10 @@ impl<'a, 'w> Body<'a, 'w> {
         self.writer.variables[nest.variable.0 as usize] = name;
         self.depth += 1;
         self.block(&nest.body, pending)?;
+        moves.iter().for_each(|line| self.line(line));
         self.depth -= 1;
         self.writer.bounds = outside;
+        self.writer.anchors.truncate(anchors);
         self.names.release(mark);
         self.line("}");
         Ok(())
@@ -348,38 +331,6 @@ impl<'a, 'w> Body<'a, 'w> {
         let name = self.names.claim(&format!("{variable}_{which}"));
         self.line(&format!("const int32_t {name} = {text};"));
         Ok(name)
-    }
-
-    /// Pointers for what the instructions of a block read: one for all addresses that only a constant tells apart.
-    fn anchor(&mut self, body: &[Statement]) -> Result<(), Error> {
-        let mut anchors: Vec<Anchor> = vec![];
-        let block = Kernel { body: body.to_vec(), ..Kernel::default() };
-        let written_here = block.writes(self.writer.program.buffers.len());
-        for statement in body {
-            let Statement::Use { instruction, body } = statement else { continue };
-            for (known, p, Operand { tensor, position }) in self.scalars.operands(instruction, body) {
-                let written = known.written().contains(&TensorId(p as u32));
-                if !known.parameters[p].memory || written || written_here.contains(&tensor) {
-                    continue;
-                }
-                let position = position.simplify_in(self.writer.bounds.ranges());
-                let (rest, base) = (position.clone() - position.offset(), position.offset());
-                match anchors.iter_mut().find(|anchor| anchor.tensor == tensor && anchor.rest == rest) {
-                    Some(anchor) => anchor.base = anchor.base.min(base),
-                    None => anchors.push(Anchor { tensor, rest, base, name: String::new() }),
-                }
-            }
-        }
-        for mut anchor in anchors {
-            let stem = self.writer.buffers[anchor.tensor.0 as usize].clone();
-            anchor.name = self.names.claim(&format!("{stem}_at"));
-            let address = self.writer.address(anchor.tensor, &(anchor.rest.clone() + anchor.base))?;
-            let element = c_type(self.writer.scope.tensor(anchor.tensor).dtype);
-            self.line(&format!("const {element} *{} = {address};", anchor.name));
-            self.line(&format!("@UPPER@_ANCHOR({});", anchor.name));
-            self.writer.anchors.push(anchor);
-        }
-        Ok(())
     }
 
     /// One instruction; `new` says whether it declares the register that it writes.

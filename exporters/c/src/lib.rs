@@ -4,6 +4,7 @@
 //! self-test, CMake file and metadata. It decides nothing: loops, their order, registers and places in memory are the
 //! program's. Nothing is written to disk here, and the same program gives the same bytes.
 
+mod anchor;
 mod array;
 mod error;
 mod expression;
@@ -15,8 +16,10 @@ mod kernel;
 mod literal;
 mod metadata;
 mod name;
+mod repeated;
 mod scalar;
 mod selftest;
+mod signature;
 mod source;
 mod state;
 mod weights;
@@ -26,7 +29,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use nablac_index::Array;
-use nablac_loops::{Program, Role};
+use nablac_loops::{Optimize, Program, Role};
 use serde::Serialize;
 
 pub use error::Error;
@@ -45,6 +48,8 @@ pub struct Options {
     pub vectors: Vec<Vector>,
     /// How the integers of inputs and outputs stand for reals, by name, for those that do.
     pub scales: BTreeMap<String, Scale>,
+    /// What the code is to be, which a C compiler's flags say too.
+    pub optimize: Optimize,
 }
 
 /// `real = scale * (integer - zero_point)`.
@@ -86,12 +91,13 @@ pub struct Folder {
 pub fn export(program: &Program, options: &Options) -> Result<Folder, Error> {
     check(program, options)?;
     let wanted = if options.name.is_empty() { &program.name } else { &options.name };
-    let identifiers = Identifiers::new(program, wanted);
+    let families = nablac_loops::families(program, options.optimize);
+    let identifiers = Identifiers::new(program, &families, wanted);
     let name = identifiers.prefix.clone();
     let fill = |template: &str| template.replace("@NAME@", &name).replace("@UPPER@", &identifiers.upper);
     let mut files = vec![
         (format!("include/{name}.h"), header::header(program, &identifiers, options)),
-        (format!("src/{name}.c"), source::source(program, &identifiers)?),
+        (format!("src/{name}.c"), source::source(program, &families, &identifiers)?),
         (format!("port/{name}_port.h"), fill(include_str!("../templates/port.h"))),
     ];
     let mut sources = vec![format!("src/{name}.c")];

@@ -5,22 +5,22 @@
 use std::collections::BTreeSet;
 
 use nablac_index::TensorId;
-use nablac_loops::{Program, Step};
+use nablac_loops::{Family, Program, Step};
 
 use crate::error::Error;
 use crate::helper::Helpers;
 use crate::identifiers::Identifiers;
 use crate::kernel::{self, Function};
-use crate::literal::c_type;
+use crate::literal::{c_type, number};
 use crate::name::{Names, identifier};
 use crate::{instruction, state, weights};
 
 /// The text of `NAME.c`.
-pub fn source(program: &Program, identifiers: &Identifiers) -> Result<String, Error> {
+pub fn source(program: &Program, families: &[Family], identifiers: &Identifiers) -> Result<String, Error> {
     let mut helpers = Helpers::default();
-    let mut functions = vec![];
     let instructions = instruction::definitions(program, &mut helpers)?;
-    collect(program, &program.steps, &mut vec![], identifiers, &mut helpers, &mut functions)?;
+    let function = |family| kernel::function(program, family, identifiers, &mut helpers);
+    let functions = families.iter().map(function).collect::<Result<Vec<_>, _>>()?;
     let run = run(program, identifiers, &functions, &mut helpers);
     let reset = state::reset(program, identifiers, &mut helpers);
     let Identifiers { prefix, upper, .. } = identifiers;
@@ -39,7 +39,7 @@ pub fn source(program: &Program, identifiers: &Identifiers) -> Result<String, Er
         text.push('\n');
     }
     text += &instructions;
-    for (_, function) in &functions {
+    for function in &functions {
         text += &function.text;
         text.push('\n');
     }
@@ -47,35 +47,6 @@ pub fn source(program: &Program, identifiers: &Identifiers) -> Result<String, Er
     text += &interface(program, identifiers);
     text += &run;
     Ok(text.replace("@NAME@", prefix).replace("@UPPER@", upper))
-}
-
-/// The functions of all kernels with the kernels' names, in order.
-fn collect(
-    program: &Program,
-    steps: &[Step],
-    counters: &mut Vec<usize>,
-    identifiers: &Identifiers,
-    helpers: &mut Helpers,
-    found: &mut Vec<(String, Function)>,
-) -> Result<(), Error> {
-    for step in steps {
-        match step {
-            Step::Kernel(kernel) => {
-                let function = kernel::function(program, kernel, counters, identifiers, helpers)?;
-                found.push((kernel.name.clone(), function));
-            }
-            Step::Repeat { extent, body, .. } => {
-                counters.push(*extent);
-                collect(program, body, counters, identifiers, helpers, found)?;
-                counters.pop();
-            }
-            Step::Branch { then, otherwise, .. } => {
-                collect(program, then, counters, identifiers, helpers, found)?;
-                collect(program, otherwise, counters, identifiers, helpers, found)?;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// `NAME_init` and the places of inputs and outputs.
@@ -111,7 +82,7 @@ pub fn address(arena: &str, offset: usize) -> String {
 fn run(
     program: &Program,
     identifiers: &Identifiers,
-    functions: &[(String, Function)],
+    functions: &[Function],
     helpers: &mut Helpers,
 ) -> String {
     let mut names = identifiers.file.clone();
@@ -139,7 +110,7 @@ fn run(
 struct Steps<'a> {
     program: &'a Program,
     identifiers: &'a Identifiers,
-    functions: &'a [(String, Function)],
+    functions: &'a [Function<'a>],
     helpers: &'a mut Helpers,
     used: &'a mut BTreeSet<TensorId>,
     text: String,
@@ -151,11 +122,7 @@ impl Steps<'_> {
         for step in steps {
             match step {
                 Step::Kernel(kernel) => {
-                    let function = self.functions.iter().find(|(name, _)| *name == kernel.name);
-                    let Some((_, function)) = function else { continue };
-                    let passed = function.counters.iter().map(|&counter| counters[counter].clone());
-                    let buffers = function.buffers.iter().map(|id| self.buffer(*id));
-                    let arguments = passed.chain(buffers).collect::<Vec<_>>().join(", ");
+                    let arguments = self.arguments(&kernel.name, counters).join(", ");
                     self.text +=
                         &format!("{indent}{}({arguments});\n", self.identifiers.kernels[&kernel.name]);
                 }
@@ -185,6 +152,23 @@ impl Steps<'_> {
                 }
             }
         }
+    }
+
+    /// What a kernel's function is called with.
+    fn arguments(&mut self, kernel: &str, counters: &[String]) -> Vec<String> {
+        let call = |function: &'_ Function<'_>| function.family.calls.iter().position(|c| c.kernel == kernel);
+        let found = self.functions.iter().find_map(|function| Some((function, call(function)?)));
+        let Some((function, position)) = found else { return vec![] };
+        let (family, call) = (function.family, &function.family.calls[position]);
+        let mut arguments: Vec<String> =
+            function.counters.iter().map(|&counter| counters[counter].clone()).collect();
+        arguments.extend(function.buffers.iter().map(|id| self.buffer(family.buffer(call, *id))));
+        let first = family.kernel.registers.len() - family.numbers;
+        for &n in &function.numbers {
+            let dtype = family.kernel.registers[first + n].dtype;
+            arguments.push(number(dtype, call.numbers[n], &mut self.helpers.math));
+        }
+        arguments
     }
 
     fn buffer(&mut self, id: TensorId) -> String {

@@ -10,6 +10,7 @@ use nablac_loops::{Bounds, Program, Role, flatten};
 use crate::error::Error;
 use crate::helper::Helpers;
 use crate::literal::number;
+use crate::repeated::Repeated;
 
 /// How tightly a C expression binds, from `a ? b : c` to a name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -72,6 +73,8 @@ pub struct Writer<'a> {
     pub bounds: Bounds,
     /// Pointers into buffers that the blocks around have set.
     pub anchors: Vec<Anchor>,
+    /// Elements that have been read into variables.
+    pub repeated: Vec<Repeated>,
     pub helpers: &'a mut Helpers,
     /// What the text has named so far: a parameter that it does not name is not passed.
     pub used: Used,
@@ -88,6 +91,8 @@ pub struct Anchor {
     pub base: i64,
     /// What C calls it.
     pub name: String,
+    /// Whether it moves along with the loop around the place.
+    pub moves: bool,
 }
 
 /// The buffers and variables that a text names.
@@ -212,6 +217,9 @@ impl Writer<'_> {
         }
         self.used.buffers.insert(tensor);
         let flat = flatten(at, self.scope.tensor(tensor).shape, self.bounds.ranges());
+        if let Some(own) = self.repeated.iter().find(|own| own.tensor == tensor && own.position == flat) {
+            return Ok(own.name.clone());
+        }
         let text = self.index(&flat)?;
         let position = if is_wide(&flat) { format!("(int32_t)({})", text.text) } else { text.text };
         Ok(format!("{}[{position}]", self.buffers[tensor.0 as usize]))

@@ -3,6 +3,7 @@
 //! Owns loops, buffers and memories, their text, verifier and interpreter, the lowering from index notation under a schedule,
 //! and the memory plan. Knows nothing of operators or of any machine's instructions.
 
+mod alike;
 mod bounds;
 mod error;
 mod expand;
@@ -12,14 +13,17 @@ mod instruction;
 mod interpret;
 mod lower;
 mod number;
+mod optimize;
 mod parse;
 mod plan;
 mod print;
 mod program;
 mod prune;
+mod rename;
 pub mod schedule;
 mod verify;
 
+pub use alike::{Call, Family, families};
 pub use bounds::Bounds;
 pub use error::Error;
 pub use expand::expand;
@@ -28,6 +32,7 @@ pub use instruction::{Argument, Function, Instruction, Library, Operand, Paramet
 pub use interpret::{Session, operation_of, run};
 pub use lower::{Capacity, Pipeline, lower, schedules};
 pub use number::number_variables;
+pub use optimize::Optimize;
 pub use parse::{parse, parse_library, parse_program, parse_with};
 pub use plan::{arena_alignment, plan};
 pub use program::{Buffer, For, Kernel, Kind, Program, Register, Role, Statement, Step};

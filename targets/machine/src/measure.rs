@@ -1,5 +1,6 @@
 //! The contract of a measurement: the generated C that goes in, the outputs and figures that come out.
 
+pub use nablac_loops::Optimize;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -35,7 +36,7 @@ pub struct Options {
     pub keep_state: bool,
     /// Whether to build with the address and undefined-behaviour sanitizers.
     pub sanitize: bool,
-    /// What the C compiler optimizes for.
+    /// What the C compiler optimizes for: `-O3` for time, `-Os` for size.
     pub optimize: Optimize,
     /// After how long a compiler or a program counts as hanging.
     pub timeout: Duration,
@@ -55,16 +56,6 @@ impl Default for Options {
             compiler: None,
         }
     }
-}
-
-/// What the C compiler optimizes for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Optimize {
-    /// `-O3`.
-    Time,
-    /// `-Os`.
-    Size,
 }
 
 /// What running an artifact gave.

@@ -1,8 +1,9 @@
 //! Buffers that no kernel names are dropped, and ids made dense again.
 
-use nablac_index::{Access, Expr, Index, TensorId};
+use nablac_index::TensorId;
 
-use crate::program::{Buffer, For, Kernel, Program, Role, Statement, Step};
+use crate::program::{Buffer, Kernel, Program, Role, Step};
+use crate::rename::rename;
 
 /// Drops what fusing has left without a use.
 pub(super) fn compact(program: Program) -> Program {
@@ -33,7 +34,7 @@ pub(super) fn compact(program: Program) -> Program {
             state.next = of(state.next);
         }
     }
-    Program { buffers, steps: rename(program.steps, &of), ..program }
+    Program { buffers, steps: rename_steps(program.steps, &of), ..program }
 }
 
 fn mark(steps: &[Step], used: &mut Vec<bool>) {
@@ -56,47 +57,20 @@ fn mark(steps: &[Step], used: &mut Vec<bool>) {
     }
 }
 
-fn rename(steps: Vec<Step>, of: &dyn Fn(TensorId) -> TensorId) -> Vec<Step> {
+fn rename_steps(steps: Vec<Step>, of: &dyn Fn(TensorId) -> TensorId) -> Vec<Step> {
     let each = |step| match step {
-        Step::Kernel(kernel) => Step::Kernel(Kernel { body: rename_body(kernel.body, of), ..kernel }),
+        Step::Kernel(kernel) => Step::Kernel(Kernel { body: rename(kernel.body, of), ..kernel }),
         Step::Repeat { counter, extent, carried, body } => Step::Repeat {
             counter,
             extent,
             carried: carried.into_iter().map(|(a, b, c)| (of(a), of(b), of(c))).collect(),
-            body: rename(body, of),
+            body: rename_steps(body, of),
         },
         Step::Branch { condition, then, otherwise } => Step::Branch {
             condition: of(condition),
-            then: rename(then, of),
-            otherwise: rename(otherwise, of),
+            then: rename_steps(then, of),
+            otherwise: rename_steps(otherwise, of),
         },
     };
     steps.into_iter().map(each).collect()
-}
-
-fn rename_body(body: Vec<Statement>, of: &dyn Fn(TensorId) -> TensorId) -> Vec<Statement> {
-    let index = |i: &Index| i.map_tensors(of);
-    let expression = |e: &Expr| {
-        e.rewrite(&mut |node| match node {
-            Expr::Read(a) => {
-                Expr::Read(Access { tensor: of(a.tensor), at: a.at.iter().map(index).collect(), ..a })
-            }
-            Expr::Index(i) => Expr::Index(index(&i)),
-            other => other,
-        })
-    };
-    let each = |statement| match statement {
-        Statement::For(f) => Statement::For(For { body: rename_body(f.body, of), ..f }),
-        Statement::Use { instruction, body } => Statement::Use { instruction, body: rename_body(body, of) },
-        Statement::If { condition, body } => {
-            Statement::If { condition: expression(&condition), body: rename_body(body, of) }
-        }
-        Statement::Store { target, at, reduce, value } => Statement::Store {
-            target: of(target),
-            at: at.iter().map(index).collect(),
-            reduce,
-            value: expression(&value),
-        },
-    };
-    body.into_iter().map(each).collect()
 }

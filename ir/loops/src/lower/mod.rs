@@ -9,6 +9,7 @@ use nablac_index::{Program as IndexProgram, Role as IndexRole, Statement, Step a
 use crate::error::Error;
 use crate::instruction::Library;
 use crate::number::number_variables;
+use crate::optimize::Optimize;
 use crate::program::{Buffer, Kernel, Program, Role, Step};
 use crate::schedule::{Pin, Schedules};
 
@@ -36,7 +37,7 @@ mod tiled;
 use chosen::Chosen;
 use group::{Group, Item};
 
-/// What a machine offers to a nest.
+/// What a machine offers to a nest, and what the nest is to be.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Capacity {
     /// The machine's name.
@@ -51,6 +52,8 @@ pub struct Capacity {
     pub pipeline: Pipeline,
     /// Hardware instructions.
     pub library: Option<Library>,
+    /// What the code is to be.
+    pub optimize: Optimize,
 }
 
 /// What a processor starts in a cycle.

@@ -9,6 +9,7 @@ use super::Capacity;
 use super::contraction::{Factors, Schedule};
 use super::dot::{self, Dot};
 use crate::instruction::Library;
+use crate::optimize::Optimize;
 
 mod side_by_side;
 
@@ -29,6 +30,13 @@ const WRITTEN_OUT: usize = 16;
 
 /// The fewest steps that are written out where all would be too many.
 const CHUNK: usize = 8;
+
+/// The most steps that are written out where code is to be small: one more takes 100 bytes in a tile of 3 by 2, and two leave a loop's
+/// end an eighth of the cycles.
+const SMALL_CHUNK: usize = 4;
+
+/// Where code is to be small, a remainder of a tile, which is a second copy of the code, must save more than one part in this many.
+const REMAINDER_SHARE: usize = 8;
 
 /// The schedule and the instructions of a reduction; `None` where there are no instructions for it.
 pub(super) fn choose(
@@ -73,9 +81,11 @@ fn in_lanes(
     let depthwise = channel.is_none() && pixel.is_some();
     let registers = capacity.general_registers.saturating_sub(POINTERS);
     let (pixels, channels) = match (pixel, channel) {
-        (Some(p), Some(c)) => tile(&dot, factors.extents[p], factors.extents[c], registers),
+        (Some(p), Some(c)) => {
+            tile(&dot, factors.extents[p], factors.extents[c], registers, capacity.optimize)
+        }
         (Some(p), None) => (divided(factors.extents[p], 6), 1),
-        (None, Some(c)) => (1, divided(factors.extents[c], 4)),
+        (None, Some(c)) => (1, row(factors.extents[c], capacity.optimize)),
         (None, None) => return None,
     };
     let outer: Vec<usize> =
@@ -118,11 +128,15 @@ fn in_lanes(
         (false, true) => Some(around),
         (false, false) => Some(inside_pixels),
     };
-    let packed = if depthwise { dot.dtype } else { DType::I8 };
+    // A channel's constants are taken apart once for many pixels: twice the bytes save little.
+    let widened = depthwise && capacity.optimize == Optimize::Time;
+    let packed = if widened { dot.dtype } else { DType::I8 };
     let group = dot.group(packed);
+    // Neighbours share the words of a column, which go together.
+    let small = capacity.optimize == Optimize::Size && !depthwise;
     let schedule = Schedule {
         space: loops,
-        chunk: chunk(whole.next_multiple_of(group), group),
+        chunk: chunk(whole.next_multiple_of(group), group, small),
         reduced: padded,
         staged,
         packed,
@@ -140,7 +154,7 @@ fn reduced_order(factors: &Factors, reduced: &[usize], pixel: Option<usize>) -> 
 }
 
 /// A tile of pixels by channels: sums, a channel's constants in two registers each, a pixel's elements in two.
-fn tile(dot: &Dot, pixels: usize, channels: usize, registers: usize) -> (usize, usize) {
+fn tile(dot: &Dot, pixels: usize, channels: usize, registers: usize, optimize: Optimize) -> (usize, usize) {
     let unpacked = dot.unpack.is_some();
     let cost = |p: usize, c: usize| -> usize {
         let whole_and_rest = |n: usize, size: usize| [(n / size, size), (1, n % size)];
@@ -156,7 +170,14 @@ fn tile(dot: &Dot, pixels: usize, channels: usize, registers: usize) -> (usize, 
         false => p * c <= VECTOR_SUMS && p.min(c) < VECTORS,
     };
     let all = (1..=pixels.min(8)).flat_map(|p| (1..=channels.min(4)).map(move |c| (p, c)));
-    all.filter(|&(p, c)| fits(p, c)).min_by_key(|&(p, c)| (cost(p, c), p * c)).unwrap_or((1, 1))
+    let all: Vec<(usize, usize)> = all.filter(|&(p, c)| fits(p, c)).collect();
+    let least = |wanted: &dyn Fn(usize, usize) -> bool| {
+        all.iter().copied().filter(|&(p, c)| wanted(p, c)).min_by_key(|&(p, c)| (cost(p, c), p * c))
+    };
+    let best = least(&|_, _| true).unwrap_or((1, 1));
+    let whole = least(&|p, c| pixels.is_multiple_of(p) && channels.is_multiple_of(c));
+    let allowed = cost(best.0, best.1) * REMAINDER_SHARE / (REMAINDER_SHARE - 1);
+    whole.filter(|&(p, c)| optimize == Optimize::Size && cost(p, c) <= allowed).unwrap_or(best)
 }
 
 /// The cycles of one step of a tile. The first load of a run takes one more; a pixel's two words are a run, and so are all channels'.
@@ -167,17 +188,23 @@ fn cycles(unpacked: bool, pixels: usize, channels: usize) -> usize {
     }
 }
 
+/// A tile of channels without pixels: four of them share what they read.
+fn row(channels: usize, optimize: Optimize) -> usize {
+    let whole = (2..=4).rev().find(|size| channels.is_multiple_of(*size));
+    whole.filter(|_| optimize == Optimize::Size).unwrap_or(divided(channels, 4))
+}
+
 /// The size of the fewest parts that are at most `most`, as equal as they can be.
 fn divided(extent: usize, most: usize) -> usize {
     extent.div_ceil(extent.div_ceil(most))
 }
 
 /// How much of a loop is written out: all of it, or the largest part that leaves nothing over.
-fn chunk(length: usize, group: usize) -> usize {
+fn chunk(length: usize, group: usize, small: bool) -> usize {
     let steps = length.div_ceil(group);
-    if steps <= WRITTEN_OUT {
+    let (fewest, most) = if small { (1, SMALL_CHUNK) } else { (CHUNK, WRITTEN_OUT) };
+    if steps <= most {
         return length;
     }
-    let parts = CHUNK..=WRITTEN_OUT;
-    parts.filter(|part| steps.is_multiple_of(*part)).max().unwrap_or(CHUNK) * group
+    (fewest..=most).filter(|part| steps.is_multiple_of(*part)).max().unwrap_or(fewest) * group
 }

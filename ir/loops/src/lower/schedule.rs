@@ -8,6 +8,7 @@ use nablac_index::{Access, Index, LoopId, Program, Role, Statement, TensorId, ro
 
 use super::side_by_side::SideBySide;
 use super::{Capacity, lanes};
+use crate::optimize::Optimize;
 
 /// The loops of a reduction's nest, as positions in its statement.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -24,6 +25,9 @@ pub(super) struct Schedule {
 
 /// The most points of a tile times taps that are written out one by one: beyond it the code grows faster than it gains.
 const UNROLLED_POINTS: usize = 64;
+
+/// The same where code is to be small.
+const SMALL_UNROLLED_POINTS: usize = 16;
 
 /// Registers that a tile leaves free for addresses' and constants' sake.
 const SPARE_REGISTERS: usize = 3;
@@ -76,7 +80,9 @@ pub(super) fn choose(
         let id = LoopId((depth + l) as u32);
         access.at.iter().any(|index| index.loops().contains(&id))
     };
+    let small = capacity.optimize == Optimize::Size;
     let counts = TileCost {
+        remainder_share: if small { SMALL_REMAINDER_SHARE } else { REMAINDER_SHARE },
         extents: candidates.iter().map(|&l| tileable(l) / lanes(l)).collect(),
         uses: accesses.iter().map(|a| candidates.iter().map(|&l| uses(a, l)).collect()).collect(),
         registers: match program.dtype(statement.out).is_float() {
@@ -88,13 +94,14 @@ pub(super) fn choose(
     let tiles = counts.best();
     let tile = |l: usize| candidates.iter().position(|&c| c == l).map_or(1, |p| tiles[p]) * lanes(l);
     let points: usize = tiles.iter().product();
+    let most = if small { SMALL_UNROLLED_POINTS } else { UNROLLED_POINTS };
     let unrolled = reduced
         .iter()
         .rev()
         .filter(|&&l| statement.loops[l].extent > 1)
         .take(1)
         .copied()
-        .filter(|&l| statement.loops[l].extent * points <= UNROLLED_POINTS)
+        .filter(|&l| statement.loops[l].extent * points <= most)
         .collect();
     Schedule { space: space.into_iter().map(|l| (l, tile(l))).collect(), reduced, unrolled, vector }
 }
@@ -152,6 +159,8 @@ struct TileCost {
     /// Per access, which candidates it moves with.
     uses: Vec<Vec<bool>>,
     registers: usize,
+    /// A remainder must save more than one part in this many.
+    remainder_share: usize,
 }
 
 /// Instructions of a loop around a tile: increment, comparison, branch.
@@ -159,6 +168,9 @@ const LOOP_INSTRUCTIONS: usize = 3;
 
 /// A remainder is a second copy of the code: it must save more than one part in this many.
 const REMAINDER_SHARE: usize = 12;
+
+/// The same where code is to be small.
+const SMALL_REMAINDER_SHARE: usize = 3;
 
 impl TileCost {
     /// The tile sizes that cost least; the smaller tile where two cost the same.
@@ -202,6 +214,6 @@ impl TileCost {
         let counted: usize =
             pairs.map(|((na, a), (nb, b))| if na * nb == 0 { 0 } else { na * nb * cost(a, b) }).sum();
         let remainders = (0..2).filter(|&p| self.extents.get(p).is_some_and(|n| n % tile[p] > 0)).count();
-        counted + counted * remainders / REMAINDER_SHARE
+        counted + counted * remainders / self.remainder_share
     }
 }

@@ -9,10 +9,10 @@ use super::staircase::Staircase;
 use super::sums::{ANY, Range};
 
 /// The largest shift: nothing leaves 32 bits then, where `offset` is about 255 steps of `2^shift`.
-const LARGEST_SHIFT: u32 = 22;
+pub(super) const LARGEST_SHIFT: u32 = 22;
 
 /// Slopes are positive, and operands of a signed product of 32 bits.
-const LARGEST_SLOPE: i64 = i32::MAX as i64;
+pub(super) const LARGEST_SLOPE: i64 = i32::MAX as i64;
 
 /// How far from zero a start is looked for: the room may be no more than a few hundred thousandths of `2^32`, where the line of a small
 /// scale has 255 steps to take beside one of a large scale.
@@ -164,10 +164,10 @@ impl Line {
 }
 
 /// Lines that meet the demands: with one offset for all if there is one; else with an offset each, and where `may_start` is true with a
-/// start each.
-pub(super) fn fit(demands: &[Demands], may_start: bool) -> Option<Lines> {
+/// start each. Their shift is `most` or the first one below it that they can have.
+pub(super) fn fit(demands: &[Demands], may_start: bool, most: u32) -> Option<Lines> {
     let widest = |shift: u32| demands.iter().map(|d| d.widest(shift)).collect::<Option<Vec<_>>>();
-    let all = (0..=LARGEST_SHIFT).rev().filter_map(|shift| Some((shift, widest(shift)?)));
+    let all = (0..=most).rev().filter_map(|shift| Some((shift, widest(shift)?)));
     let tries: Vec<(u32, Vec<Widest>)> = all.take(SHIFTS).collect();
     let found = |shift: u32, lines: Option<Vec<Line>>| {
         let lines = lines.filter(|lines| lines.iter().all(Line::is_small))?;

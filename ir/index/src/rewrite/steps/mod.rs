@@ -27,6 +27,7 @@ use crate::program::{LoopId, Program, Reduce, Role, Statement, Step, largest, sm
 use super::algebra::without_detour;
 use super::dead::remove_dead;
 
+mod common;
 mod function;
 mod line;
 mod plane;
@@ -35,8 +36,9 @@ mod staircase;
 mod start;
 mod sums;
 
+use common::Shifts;
 use function::{Function, is_known, unknown};
-use line::{Demands, Lines};
+use line::{Demands, LARGEST_SHIFT, Lines};
 use staircase::Staircase;
 use start::Start;
 use sums::{ANY, Bounds, Range};
@@ -44,6 +46,7 @@ use sums::{ANY, Bounds, Range};
 /// Replaces what ends a sum in 8 bits by a line, and functions of one or two bytes by planes, in statements at the top level. Between a
 /// line and a plane nothing is brought to 8 bits: the line has them.
 pub fn fit_steps(program: Program) -> Program {
+    let shifts = Shifts::of(&program);
     let mut program = program;
     let mut insert = vec![];
     for position in 0..program.steps.len() {
@@ -54,7 +57,7 @@ pub fn fit_steps(program: Program) -> Program {
         let statement = statement.clone();
         let body =
             statement.body.rewrite(&mut |node| match is_byte(&program, &node) && is_worth(&program, &node) {
-                true => replaced(&mut program, &statement, &node, &mut insert).unwrap_or(node),
+                true => replaced(&mut program, &statement, &node, &shifts, &mut insert).unwrap_or(node),
                 false => node,
             });
         let body = body.rewrite(&mut |node| without_detour(&program, node));
@@ -89,10 +92,18 @@ fn replaced(
     program: &mut Program,
     statement: &Statement,
     node: &Expr,
+    shifts: &Shifts,
     insert: &mut Vec<(usize, Statement)>,
 ) -> Option<Expr> {
     match accumulator(program, node).cloned() {
-        Some(sum) => Ending::of(program, statement, node, sum)?.replaced(program, insert),
+        Some(sum) => {
+            let tries = shifts.tries(program, statement, node, &sum);
+            let ending = Ending::of(program, statement, node, sum)?;
+            tries
+                .into_iter()
+                .find_map(|most| ending.line(program, most, insert))
+                .or_else(|| ending.rounded_twice(program))
+        }
         None => plane::replaced(program, statement, node),
     }
 }
@@ -136,14 +147,10 @@ impl<'a> Ending<'a> {
         Some(Ending { statement, node, sum, loops, channels, ranges, steps })
     }
 
-    fn replaced(&self, program: &mut Program, insert: &mut Vec<(usize, Statement)>) -> Option<Expr> {
-        self.line(program, insert).or_else(|| self.rounded_twice(program))
-    }
-
-    /// One line, where there is one; the sum begins with what the line needs.
-    fn line(&self, program: &mut Program, insert: &mut Vec<(usize, Statement)>) -> Option<Expr> {
+    /// One line with a shift of `most` or the next one that it can have, where there is one; the sum begins with what the line needs.
+    fn line(&self, program: &mut Program, most: u32, insert: &mut Vec<(usize, Statement)>) -> Option<Expr> {
         let start = Start::of(program, &self.sum, &self.loops);
-        let (lines, clamp) = self.lines(&self.steps, start.is_some())?;
+        let (lines, clamp) = self.lines(&self.steps, start.is_some(), most)?;
         let starts: Vec<i64> = lines.lines.iter().map(|line| line.start).collect();
         let line = self.written(program, Expr::Read(self.sum.clone()), &self.ranges, &lines, clamp);
         if !self.agrees(program, &line, &starts) {
@@ -201,19 +208,19 @@ impl<'a> Ending<'a> {
         };
         let steps =
             self.channels.iter().zip(&ranges).zip(&self.steps).map(steps).collect::<Option<Vec<_>>>()?;
-        let (lines, clamp) = self.lines(&steps, false)?;
+        let (lines, clamp) = self.lines(&steps, false, LARGEST_SHIFT)?;
         let line = self.written(program, high, &ranges, &lines, clamp);
         self.agrees(program, &line, &vec![0; self.channels.len()]).then_some(line)
     }
 
     /// Lines that are the steps once they are clamped: to the ends of the type, which is an instruction of its own, or to those of the steps.
-    fn lines(&self, steps: &[Staircase], may_start: bool) -> Option<(Lines, Range)> {
+    fn lines(&self, steps: &[Staircase], may_start: bool, most: u32) -> Option<(Lines, Range)> {
         let of_type = (smallest(self.dtype()), largest(self.dtype()));
         let own = steps.iter().map(|s| (s.first, s.last())).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
         let narrower = Some(own).filter(|own| *own != of_type);
         [Some(of_type), narrower].into_iter().flatten().find_map(|clamp| {
             let demands: Vec<Demands> = steps.iter().map(|steps| Demands::new(steps, clamp)).collect();
-            Some((line::fit(&demands, may_start)?, clamp))
+            Some((line::fit(&demands, may_start, most)?, clamp))
         })
     }
 

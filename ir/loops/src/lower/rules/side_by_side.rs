@@ -9,6 +9,7 @@ use super::super::contraction::{Factors, Schedule};
 use super::super::dot::{Dot, Moving};
 use super::super::{Capacity, Pipeline};
 use super::chunk;
+use crate::optimize::Optimize;
 
 /// The most pixels and registers of channels of a tile.
 const MOST_PIXELS: usize = 14;
@@ -58,7 +59,7 @@ pub(super) fn choose(
         && program.dtype(factors.moving.tensor) == dot.dtype;
     let schedule = Schedule {
         space: loops,
-        chunk: chunk(terms.next_multiple_of(dot.terms), dot.terms),
+        chunk: chunk(terms.next_multiple_of(dot.terms), dot.terms, capacity.optimize == Optimize::Size),
         reduced,
         staged: (!direct).then_some(around),
         packed: dot.packed,
