@@ -7,6 +7,7 @@
 //!                          lower, plan, c, run
 //! ; target: NAME           what the schedules are for; the host if the line is not there
 //! ; schedule: LINE         a line of the schedules that are forced
+//! ; optimize: GOAL         what the code is to be: time, or size
 //! ; error: TEXT            the stage must fail, and its error contain the text
 //! ; run: f([1.0, 2.0]) == [3.0]     a call: the elements of each input and output, in row-major order, on every engine;
 //!                          `~=` allows floats 1e-5 × max(1, range of what is expected)
@@ -32,6 +33,7 @@ use nablac::schedules::Schedules;
 use nablac_graph::Requantization;
 use nablac_index::lexer::Lexer;
 use nablac_index::{Array, parse_array};
+use nablac_loops::Optimize;
 use nablac_machine::Machine;
 
 /// What separates the input from expected texts.
@@ -42,6 +44,7 @@ struct Test {
     stages: Vec<String>,
     target: String,
     schedule: String,
+    optimize: Optimize,
     errors: Vec<String>,
     /// Sequences of calls; each begins with the states' initial values.
     calls: Vec<Vec<String>>,
@@ -57,6 +60,7 @@ fn read(path: &Path) -> Test {
         stages: vec![],
         target: "host".into(),
         schedule: String::new(),
+        optimize: Optimize::default(),
         errors: vec![],
         calls: vec![],
         input: String::new(),
@@ -78,6 +82,8 @@ fn read(path: &Path) -> Test {
             test.target = target.trim().into();
         } else if let Some(line) = line.strip_prefix("; schedule: ") {
             test.schedule += &format!("{line}\n");
+        } else if let Some(goal) = line.strip_prefix("; optimize: ") {
+            test.optimize = Optimize::from_name(goal.trim()).expect("`; optimize:` names a goal");
         } else if let Some(error) = line.strip_prefix("; error: ") {
             test.errors.push(error.into());
         } else if let Some(call) = line.strip_prefix("; run: ") {
@@ -147,7 +153,8 @@ fn apply(name: &str, form: Form, test: &Test) -> Result<Form, String> {
         }
         ("plan", Form::Loops(nests)) => Form::Loops(nablac_loops::plan(nests)),
         ("c", Form::Loops(nests)) => {
-            let folder = nablac_c::export(&nests, &Default::default()).map_err(|e| e.to_string())?;
+            let options = nablac_c::Options { optimize: test.optimize, ..Default::default() };
+            let folder = nablac_c::export(&nests, &options).map_err(|e| e.to_string())?;
             Form::C(nests, folder)
         }
         (_, form) => form,

@@ -107,6 +107,9 @@ pub fn export(program: &Program, options: &Options) -> Result<Folder, Error> {
         files.push((format!("src/{name}_weights.c"), source));
     }
     let mut cmake = include_str!("../templates/CMakeLists.txt").to_string();
+    if options.optimize == Optimize::Size {
+        cmake += include_str!("../templates/size.cmake");
+    }
     // Where nothing comes out there is nothing to compare.
     let outputs = program.outputs().iter().any(|id| !program.buffer(*id).is_empty());
     if outputs && !options.vectors.is_empty() {

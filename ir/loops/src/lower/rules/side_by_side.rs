@@ -92,7 +92,7 @@ fn total(
     terms: usize,
     pipeline: &Pipeline,
 ) -> usize {
-    let parts = |n: usize, size: usize| [(n / size, size), (usize::from(n % size > 0), n % size)];
+    let parts = |n: usize, size: usize| [(n / size, size), (usize::from(!n.is_multiple_of(size)), n % size)];
     let pairs = parts(extents.0, tile.0).into_iter().flat_map(|p| parts(extents.1, tile.1).map(|c| (p, c)));
     let steps = terms.div_ceil(dot.terms);
     let cycles = |p: usize, c: usize| match p * c {
