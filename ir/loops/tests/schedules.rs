@@ -325,6 +325,14 @@ fn what_a_kernel_cannot_have_is_refused_where_it_stands() {
         (other("for i\n", "for i\n  for i\n"), ("for i", "its step leaves nothing over")),
         (other("for f step 2", "for j step 4\n  for f"), ("for j step 4", "goes in steps of 3 already")),
         (other("for j step 3", "for j step 0"), ("for j", "`0` must be an integer from 1 on")),
+        (
+            other("for f step 2", "for f step 2 vector 2"),
+            ("for f", "the instruction says how many sums are side by side"),
+        ),
+        (
+            plain("for u for v for c vector 4"),
+            ("for c", "is a reduced loop: only loops over the result are lanes"),
+        ),
         (other("for j step 3", "for j(9)"), ("for j(9)", "only those are padded")),
         (other("for j step 3", "for j unroll"), ("for j unroll", "`step` writes its iterations out")),
         (other("for j step 3", "for j parallel"), ("parallel", "`parallel` is not supported on this loop")),

@@ -287,6 +287,10 @@ impl Pinned {
                 return self.error(loops.place, "loops run as one only with `use`".into());
             };
             let name = &statement.loops[l].name;
+            if loops.vector.is_some() {
+                let message = format!("`{name}` is a reduced loop: only loops over the result are lanes");
+                return self.error(loops.place, message);
+            }
             if loops.step.is_some() {
                 let message = format!("`{name}` is a reduced loop: it has a `step` only with `use`");
                 return self.error(loops.place, message);
