@@ -107,6 +107,25 @@ fn networks_give_the_frameworks_numbers_on_the_host() {
     }
 }
 
+#[test]
+#[ignore = "compiles every network for wide vectors"]
+fn networks_give_the_frameworks_numbers_on_avx2() {
+    if has_avx2() && present("cc") {
+        networks(&ALL).iter().for_each(|(_, path)| assert_verifies(path, &["--target", "x86-64-v3"]));
+    }
+}
+
+fn has_avx2() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let has = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    #[cfg(not(target_arch = "x86_64"))]
+    let has = false;
+    if !has {
+        eprintln!("SKIPPED: this processor has no AVX2 with FMA");
+    }
+    has
+}
+
 fn verify_networks_on(targets: &[&str], tools: [&str; 2]) {
     if tools.into_iter().all(present) {
         for target in targets {
@@ -205,7 +224,7 @@ fn generated_c_is_clean_for_every_compiler_and_sanitizer() {
 fn schedules_that_are_printed_give_the_same_nests() {
     let place = Place::new();
     for (name, path) in networks(&ALL) {
-        for target in ["cortex-m4", "cortex-m55"] {
+        for target in ["cortex-m4", "cortex-m55", "x86-64-v3", "aarch64"] {
             let show = |stage: &str, more: &[&str]| {
                 let show = ["show", text(&path), "--after", stage, "--target", target, "--quiet"];
                 let outcome = nablac(&[&show[..], more].concat());
