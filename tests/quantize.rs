@@ -162,6 +162,9 @@ fn python(script: &str, arguments: &[&str]) -> Option<String> {
 /// operators after them.
 const ACCURACY: &str = include_str!("support/quantize/accuracy.py");
 
+/// A fourth of the digits' 360 test samples.
+const THINNED_SAMPLES: f64 = 90.0;
+
 #[test]
 fn onnx_runtime_opens_the_files_and_agrees() {
     let place = Place::new();
@@ -173,8 +176,10 @@ fn onnx_runtime_opens_the_files_and_agrees() {
         let lines: Vec<&str> = said.lines().collect();
         for accuracy in &lines[..2] {
             let accuracy: f64 = accuracy.parse().unwrap();
-            // A sample whose two largest outputs are one step apart may fall on the other side.
-            assert!((accuracy - number(&report, "accuracy_after")).abs() < 0.3, "{scheme}: {said}");
+            // A sample whose two largest outputs are one step apart may fall on the other side: ONNX Runtime's own rewrites move
+            // one on processors without VNNI, where its sums of pairs of products saturate.
+            let one = 100.0 / THINNED_SAMPLES;
+            assert!((accuracy - number(&report, "accuracy_after")).abs() < 1.1 * one, "{scheme}: {said}");
         }
         if scheme == "w8a8" {
             assert!(["QLinearConv", "QGemm"].iter().all(|name| lines[2].contains(name)), "{said}");
