@@ -119,6 +119,7 @@ pub fn execute(
         input_bytes: library.inputs.iter().map(Port::bytes).collect(),
         output_bytes: library.outputs.iter().map(Port::bytes).collect(),
         arena_bytes: library.arena_bytes,
+        steps: library.folder.steps.clone(),
     };
     let bytes = |sample: &Sample| sample.iter().map(|array| array.bytes().to_vec()).collect();
     let samples: Vec<nablac_run::Sample> = samples.iter().map(bytes).collect();

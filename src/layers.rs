@@ -30,7 +30,11 @@ pub struct Layer {
     pub estimated_cycles: Option<u64>,
     /// Estimated cycles by multiply-accumulates.
     pub cycles_per_mac: Option<f64>,
-    /// Its part, from 0 to 1, of all cycles where they are estimated, else of all instructions.
+    /// The shortest time of its calls in one inference, together.
+    pub seconds: Option<f64>,
+    /// Multiply-accumulates by time.
+    pub macs_per_second: Option<f64>,
+    /// Its part, from 0 to 1, of all cycles where they are estimated, else of all instructions, or of the layers' time.
     pub share: Option<f64>,
     /// The constants that it reads, in all its calls.
     pub weight_bytes: u64,
@@ -75,13 +79,16 @@ pub fn layers(
             layers.len() - 1
         });
         let layer = &mut layers[position];
-        layer.instructions = Some(layer.instructions.unwrap_or(0) + cost.instructions);
-        layer.estimated_cycles = cost.cycles.map(|cycles| layer.estimated_cycles.unwrap_or(0) + cycles);
+        layer.instructions = plus(layer.instructions, cost.instructions);
+        layer.estimated_cycles = plus(layer.estimated_cycles, cost.cycles);
+        layer.seconds = plus(layer.seconds, cost.seconds);
     }
-    let total = measurement.estimated_cycles.or(measurement.instructions);
+    let counted = measurement.estimated_cycles.or(measurement.instructions);
+    let time = layers.iter().filter_map(|layer| layer.seconds).reduce(|sum, more| sum + more);
     for layer in &mut layers {
         layer.divide();
-        layer.share = ratio(layer.estimated_cycles.or(layer.instructions), total.unwrap_or(0));
+        layer.share = ratio(layer.estimated_cycles.or(layer.instructions), counted.unwrap_or(0))
+            .or_else(|| Some(layer.seconds? / time.filter(|sum| *sum > 0.0)?));
     }
     layers
 }
@@ -106,6 +113,7 @@ impl Layer {
             macs: all(&|layer| layer.macs),
             instructions: some(&|layer| layer.instructions),
             estimated_cycles: some(&|layer| layer.estimated_cycles),
+            seconds: layers.iter().filter_map(|layer| layer.seconds).reduce(|sum, more| sum + more),
             share: layers.iter().filter_map(|layer| layer.share).reduce(|sum, more| sum + more),
             weight_bytes: all(&|layer| layer.weight_bytes),
             activation_bytes: Activations {
@@ -122,6 +130,16 @@ impl Layer {
     fn divide(&mut self) {
         self.instructions_per_mac = ratio(self.instructions, self.macs);
         self.cycles_per_mac = ratio(self.estimated_cycles, self.macs);
+        let timed = self.seconds.filter(|seconds| *seconds > 0.0 && self.macs > 0);
+        self.macs_per_second = timed.map(|seconds| self.macs as f64 / seconds);
+    }
+}
+
+/// The sum of those that are known.
+fn plus<T: std::ops::Add<Output = T>>(a: Option<T>, b: Option<T>) -> Option<T> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a + b),
+        (a, b) => a.or(b),
     }
 }
 
@@ -187,8 +205,9 @@ mod tests {
     fn measured(cycles: bool) -> Measurement {
         let cost = |(name, instructions): (&str, u64)| FunctionCost {
             name: name.into(),
-            instructions,
+            instructions: Some(instructions),
             cycles: cycles.then_some(2 * instructions),
+            seconds: None,
         };
         let rows = [("p_first", 50), ("memcpy.part.0", 40), ("p_last", 6), ("p_first.constprop.0", 4)];
         Measurement {
@@ -228,5 +247,20 @@ mod tests {
         let layers = joined(&Measurement::default());
         assert_eq!(layers.len(), 2);
         assert!(layers.iter().all(|layer| layer.share.is_none() && layer.instructions.is_none()));
+    }
+
+    #[test]
+    fn where_nothing_is_counted_shares_are_of_time() {
+        let cost = |name: &str, seconds: f64| FunctionCost {
+            name: name.into(),
+            instructions: None,
+            cycles: None,
+            seconds: Some(seconds),
+        };
+        let per_function = vec![cost("p_first", 3e-6), cost("p_last", 1e-6)];
+        let layers = joined(&Measurement { seconds: Some(5e-6), per_function, ..Measurement::default() });
+        assert_eq!((layers[0].share, layers[1].share), (Some(0.75), Some(0.25)));
+        assert_eq!((layers[0].macs_per_second, layers[1].macs_per_second), (Some(8.0 / 3e-6), None));
+        assert_eq!(Layer::sum("all", &layers).seconds, Some(4e-6));
     }
 }

@@ -179,6 +179,14 @@ fn bench_measures_what_it_says() {
     assert!(json["per_function"].as_array().unwrap().iter().any(|f| f["name"] == "digits_conv2"));
     let over = nablac(&["bench", DIGITS, "--target", "cortex-m4", "--flash", "1K"]);
     assert!(over.code == 4 && over.stdout.contains("flash bytes"), "{}", over.stderr);
+    let here = nablac(&["bench", DIGITS, "--timing", "0.05", "--json"]).json();
+    let seconds = |value: &serde_json::Value| value["seconds"].as_f64().unwrap();
+    let (whole, layers) = (seconds(&here), here["layers"].as_array().unwrap());
+    let sum: f64 = layers.iter().map(seconds).sum();
+    // The shortest time of each layer is in no longer one of the whole, but for what the clocks take.
+    assert!(sum > whole / 2.0 && sum < whole * 2.0, "{sum} {whole}");
+    let shares: f64 = layers.iter().map(|layer| layer["share"].as_f64().unwrap()).sum();
+    assert!((shares - 1.0).abs() < 1e-9 && layers.iter().any(|l| l["macs_per_second"].as_f64() > Some(1e6)));
     let several = nablac(&["bench", DIGITS, "--target", "cortex-m3,cortex-m4", "--json"]).json();
     assert_eq!(several["results"].as_array().map(Vec::len), Some(2));
 }

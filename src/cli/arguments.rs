@@ -1,6 +1,7 @@
 //! Arguments that several commands take.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use nablac::failure::{Code, Failure, Result};
@@ -88,6 +89,12 @@ fn requantization(name: &str) -> std::result::Result<Requantization, String> {
 /// A size in bytes, such as `64K`, `64KiB` or `1M`.
 pub fn size(text: &str) -> std::result::Result<u64, String> {
     parse_size(text).ok_or(format!("`{text}` is no size; write it like `64K`, `64KiB` or `1M`"))
+}
+
+/// A time in seconds, such as `0.5`.
+pub fn seconds(text: &str) -> std::result::Result<Duration, String> {
+    let time = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.ok_or(format!("`{text}` is no time; write seconds like `0.5`"))
 }
 
 /// A stage by its name.

@@ -1,14 +1,16 @@
 //! `nablac bench`: what an inference costs on a target.
 
+use std::time::Duration;
+
 use clap::ValueEnum;
 use nablac::budget::Budget;
 use nablac::failure::Result;
 use nablac::layers::Layer;
 use nablac_machine::Machine;
-use nablac_run::Measurement;
+use nablac_run::{Measurement, Options};
 use serde_json::{Value, json};
 
-use super::arguments::{ModelArguments, SampleArguments, size};
+use super::arguments::{ModelArguments, SampleArguments, seconds, size};
 use super::engine::{BuildArguments, Execution};
 use super::talk::Talk;
 use super::{Answer, text};
@@ -16,13 +18,14 @@ use super::{Answer, text};
 /// Measure what an inference costs: instructions, cycles, flash, RAM and stack, and what each layer has of it.
 ///
 /// Emulated targets count every executed instruction of the inference exactly. Cycles on a Cortex-M4 are an estimate by the
-/// published instruction timings, with memory that never waits. Sizes are the linked program's, without the test harness (on
+/// published instruction timings, with memory that never waits. On this computer the shortest time of many inferences counts, and
+/// each layer's, with a clock between layers. Sizes are the linked program's, without the test harness (on
 /// the host and on aarch64 the library's, without what it uses of the system's): flash is text + rodata + data, RAM is arena +
 /// context + data + bss + the deepest stack.
 ///
 /// The table of layers has a row for each function that the network became, and one for every other function that ran, so that the
 /// rows add up. MACs are multiply-accumulates, those with padding included. The share is that of the cycles where they are
-/// estimated, else of the instructions. Weights, in and out are the bytes of the constants and other tensors that a layer reads and
+/// estimated, else of the instructions, and on this computer of the time. Weights, in and out are the bytes of the constants and other tensors that a layer reads and
 /// writes, each once.
 ///
 /// With one target `--json` has its figures as fields; with several, `results` has one object for each.
@@ -46,6 +49,9 @@ pub struct Arguments {
     /// List only the N functions with the largest shares, or where there are none with the most MACs. [default: all]
     #[arg(long, value_name = "N")]
     functions: Option<usize>,
+    /// Where time is measured, for how long to repeat the first sample; the shortest time counts.
+    #[arg(long, value_name = "SECONDS", default_value = "0.5", value_parser = seconds)]
+    timing: Duration,
     /// Which functions to list first.
     #[arg(long, value_enum, default_value = "order")]
     sort: Sort,
@@ -66,6 +72,7 @@ pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
     let network = arguments.model.network(talk)?;
     let (samples, _) = arguments.samples.samples(&network.inputs)?;
     let budget = Budget { ram: arguments.ram, flash: arguments.flash };
+    let options = Options { timing: arguments.timing, ..arguments.build.options(arguments.samples.keep_state) };
     let mut measured: Vec<(&Machine, Execution)> = vec![];
     let mut failure = None;
     for machine in &machines {
@@ -74,7 +81,7 @@ pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
             &network,
             machine,
             &samples,
-            arguments.samples.keep_state,
+            &options,
             talk,
         )?;
         failure = failure.or(budget.check_measured(&machine.name, &execution.measurement).err());
@@ -162,6 +169,8 @@ const COLUMNS: &[(&str, Cell)] = &[
     ("per MAC", |layer| text::decimal(layer.instructions_per_mac)),
     ("cycles", |layer| text::optional(layer.estimated_cycles)),
     ("per MAC", |layer| text::decimal(layer.cycles_per_mac)),
+    ("µs", |layer| text::decimal(layer.seconds.map(|seconds| seconds * 1e6))),
+    ("GMAC/s", |layer| text::decimal(layer.macs_per_second.map(|rate| rate * 1e-9))),
     ("share", |layer| text::percent(layer.share)),
     ("weights", |layer| text::number(layer.weight_bytes)),
     ("in", |layer| text::number(layer.activation_bytes.read)),

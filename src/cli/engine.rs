@@ -74,7 +74,8 @@ pub struct Execution {
 }
 
 impl BuildArguments {
-    fn options(&self, keep_state: bool) -> Options {
+    /// How to build and run; `keep_state` says whether samples follow each other in time.
+    pub fn options(&self, keep_state: bool) -> Options {
         Options {
             keep_state,
             sanitize: self.sanitize,
@@ -91,7 +92,7 @@ impl BuildArguments {
         network: &Network,
         machine: &Machine,
         samples: &[Sample],
-        keep_state: bool,
+        options: &Options,
         talk: &Talk,
     ) -> Result<Execution> {
         let schedules = self.schedule.read()?;
@@ -106,7 +107,7 @@ impl BuildArguments {
             arena_bytes: nests.arena_bytes,
         };
         talk.begin("Running", &format!("{} on {}", text::count(samples.len(), "sample"), machine.name));
-        let result = engine::execute(&library, machine, samples, &self.options(keep_state));
+        let result = engine::execute(&library, machine, samples, options);
         talk.end();
         let (outputs, measurement) = result?;
         let layers = layers(nests, &folder.functions, &measurement);
@@ -133,7 +134,8 @@ impl EngineArguments {
                     Failure::new(Code::Option, message).help("say `--engine interp`, or leave it out")
                 );
             }
-            let execution = self.build.execute(model, network, &machine, samples, keep_state, talk)?;
+            let options = self.build.options(keep_state);
+            let execution = self.build.execute(model, network, &machine, samples, &options, talk)?;
             return Ok(Outcome { outputs: execution.outputs, engine: "c", target: Some(machine.name) });
         }
         let after = self.after.unwrap_or(Stage::Simplify);

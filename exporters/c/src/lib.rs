@@ -83,6 +83,8 @@ pub struct Folder {
     pub include: Vec<PathBuf>,
     /// The C function of each kernel, by the kernel's name.
     pub functions: BTreeMap<String, String>,
+    /// The C function of each kernel, in the order in which `NAME_run` calls them.
+    pub steps: Vec<String>,
     /// The bytes of all constants.
     pub weight_bytes: usize,
 }
@@ -123,6 +125,7 @@ pub fn export(program: &Program, options: &Options) -> Result<Folder, Error> {
         files: files.into_iter().map(|(path, text)| (path.into(), text)).collect(),
         sources: sources.into_iter().map(PathBuf::from).collect(),
         include: ["include", "port", "src"].map(PathBuf::from).to_vec(),
+        steps: program.kernels().iter().map(|kernel| identifiers.kernels[&kernel.name].clone()).collect(),
         functions: identifiers.kernels,
         weight_bytes: weights::bytes(program),
         name,

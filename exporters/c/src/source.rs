@@ -88,8 +88,10 @@ fn run(
     let mut names = identifiers.file.clone();
     identifiers.buffers.iter().for_each(|name| _ = names.claim(name));
     let mut used = BTreeSet::new();
-    let mut steps = Steps { program, identifiers, functions, helpers, used: &mut used, text: String::new() };
+    let text = String::new();
+    let mut steps = Steps { program, identifiers, functions, helpers, used: &mut used, position: 0, text };
     steps.write(&program.steps, &mut vec![], &mut names, 1);
+    steps.mark("    ");
     program.states().for_each(|(id, state)| steps.copy(id, state.next, "    "));
     let body = steps.text;
     let mut text = include_str!("../templates/run.c").to_string();
@@ -113,15 +115,24 @@ struct Steps<'a> {
     functions: &'a [Function<'a>],
     helpers: &'a mut Helpers,
     used: &'a mut BTreeSet<TensorId>,
+    /// How many kernels have been written.
+    position: usize,
     text: String,
 }
 
 impl Steps<'_> {
+    /// Tells the port that the next kernel begins, or that the last has ended.
+    fn mark(&mut self, indent: &str) {
+        self.text += &format!("{indent}@UPPER@_STEP({}U);\n", self.position);
+        self.position += 1;
+    }
+
     fn write(&mut self, steps: &[Step], counters: &mut Vec<String>, names: &mut Names, depth: usize) {
         let indent = "    ".repeat(depth);
         for step in steps {
             match step {
                 Step::Kernel(kernel) => {
+                    self.mark(&indent);
                     let arguments = self.arguments(&kernel.name, counters).join(", ");
                     self.text +=
                         &format!("{indent}{}({arguments});\n", self.identifiers.kernels[&kernel.name]);

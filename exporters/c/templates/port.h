@@ -37,6 +37,11 @@
 #endif
 #endif
 
+/* In front of each kernel with its position, and behind the last with the number of all: a clock, a watchdog, a pin. */
+#ifndef @UPPER@_STEP
+#define @UPPER@_STEP(position) ((void)0)
+#endif
+
 /* In front of each array of weights: a section or an alignment. */
 #ifndef @UPPER@_WEIGHTS
 #define @UPPER@_WEIGHTS

@@ -22,6 +22,8 @@ pub struct Artifact {
     pub output_bytes: Vec<usize>,
     /// The bytes of the arena.
     pub arena_bytes: usize,
+    /// The function of each step that the library tells its port of, by position; none if it tells nothing.
+    pub steps: Vec<String>,
 }
 
 /// What one inference gets or gives: the bytes of each input or output.
@@ -30,8 +32,9 @@ pub type Sample = Vec<Vec<u8>>;
 /// How to build and run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// How often to time the first sample beyond the first time; an emulator counts exactly and ignores it.
-    pub repeats: u32,
+    /// For how long to repeat the first sample for its shortest time, and again for that of each function; an emulator counts
+    /// exactly and ignores it.
+    pub timing: Duration,
     /// Whether a sample begins with what the network keeps of the one before; otherwise each begins anew.
     pub keep_state: bool,
     /// Whether to build with the address and undefined-behaviour sanitizers.
@@ -48,7 +51,7 @@ impl Default for Options {
     fn default() -> Self {
         let timeout = Duration::from_secs(600); // the largest reference network takes seconds under emulation
         Options {
-            repeats: 0,
+            timing: Duration::ZERO,
             keep_state: false,
             sanitize: false,
             optimize: Optimize::Time,
@@ -105,19 +108,22 @@ pub struct Measurement {
     pub harness_bytes: u64,
     /// The shortest wall time of an inference; nothing under emulation.
     pub seconds: Option<f64>,
-    /// What each function cost in the first sample, without what it calls; the most instructions first.
+    /// What each function cost in the first sample; the dearest first. Instructions and cycles are without what it calls, time is with
+    /// that.
     pub per_function: Vec<FunctionCost>,
 }
 
 /// What one function of a program cost.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FunctionCost {
     /// Its symbol.
     pub name: String,
-    /// The instructions executed in it.
-    pub instructions: u64,
+    /// The instructions executed in it, where they are counted.
+    pub instructions: Option<u64>,
     /// The estimated cycles spent in it.
     pub cycles: Option<u64>,
+    /// The shortest time that all its calls of one inference took together.
+    pub seconds: Option<f64>,
 }
 
 /// A place where generated C can be built and run.

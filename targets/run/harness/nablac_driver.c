@@ -86,7 +86,7 @@ static int infer(int input, int fresh)
 
 static int run(int input, int output)
 {
-    uint32_t header[3]; /* samples, repeats, whether samples follow each other in time */
+    uint32_t header[3]; /* samples, milliseconds to repeat the first one, whether samples follow each other in time */
     if (nablac_read(input, header, sizeof header) != 0) {
         nablac_print("input.bin has no header\n");
         return 1;
@@ -101,7 +101,9 @@ static int run(int input, int output)
             complain("while running sample ", sample);
         }
     }
-    for (uint32_t repeat = 0; repeat < header[1] && failed == 0; repeat++) {
+    const uint64_t wanted = (uint64_t)header[1] * 1000000u;
+    const uint64_t start = nablac_nanoseconds();
+    for (uint32_t repeat = 0; wanted > 0 && failed == 0 && nablac_nanoseconds() - start < wanted; repeat++) {
         failed = nablac_seek(input, sizeof header);
         if (failed == 0) {
             failed = infer(input, 1);

@@ -67,11 +67,16 @@ impl<'a> Build<'a> {
 
     /// Compiles the library; gives the sizes of its object files.
     pub fn library(&mut self, artifact: &Artifact) -> Result<Sizes, Error> {
+        self.library_with(artifact, &[])
+    }
+
+    /// The same, with flags of its own.
+    pub fn library_with(&mut self, artifact: &Artifact, flags: &[String]) -> Result<Sizes, Error> {
         let source = absolute(&artifact.folder)?;
         let mut sizes = Sizes::default();
         for (index, file) in artifact.sources.iter().enumerate() {
             let object = format!("library_{index}.o");
-            self.compile(&source.join(file), &object, &[])?;
+            self.compile(&source.join(file), &object, flags)?;
             sizes += image::object_sizes(&read(&self.folder.join(&object))?, &object)?;
         }
         Ok(sizes)

@@ -120,8 +120,9 @@ impl<'a> Counted<'a> {
             .into_iter()
             .map(|(name, (instructions, spent))| FunctionCost {
                 name: name.to_owned(),
-                instructions,
+                instructions: Some(instructions),
                 cycles: cycles.as_ref().map(|_| spent),
+                seconds: None,
             })
             .collect();
         list.sort_by(|a, b| b.instructions.cmp(&a.instructions).then_with(|| a.name.cmp(&b.name)));

@@ -9,6 +9,7 @@ use crate::{Artifact, Error, Measure, Options, Run, Sample, exchange, plugin};
 use nablac_machine::{Emulator, Machine, Role};
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 const FILES: &[(&str, &str)] = &[
     ("nablac_harness_semihosting.c", include_str!("../harness/nablac_harness_semihosting.c")),
@@ -49,7 +50,7 @@ impl Measure for Emulated<'_> {
         let mut build = Build::new(self.machine, artifact, work, options)?;
         self.build(&mut build, artifact)?;
         let counted = Counted::new(&build, artifact)?;
-        exchange::write_samples(build.folder(), samples, 0, options.keep_state)?;
+        exchange::write_samples(build.folder(), samples, Duration::ZERO, options.keep_state)?;
         self.run(&build, &counted)?;
         counted.result(samples.len(), counted.program.sizes)
     }

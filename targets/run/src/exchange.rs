@@ -4,6 +4,7 @@
 use crate::command::{read, write};
 use crate::{Artifact, Error, Sample};
 use std::path::Path;
+use std::time::Duration;
 
 const INPUT: &str = "input.bin";
 const OUTPUT: &str = "output.bin";
@@ -20,12 +21,13 @@ pub(crate) struct Report {
 pub(crate) fn write_samples(
     work: &Path,
     samples: &[Sample],
-    repeats: u32,
+    timing: Duration,
     keep_state: bool,
 ) -> Result<(), Error> {
     let count = u32::try_from(samples.len())
         .map_err(|_| Error::Sample { sample: samples.len(), reason: "there are too many".to_owned() })?;
-    let mut bytes = [count, repeats, u32::from(keep_state)].map(u32::to_le_bytes).concat();
+    let milliseconds = u32::try_from(timing.as_millis()).unwrap_or(u32::MAX);
+    let mut bytes = [count, milliseconds, u32::from(keep_state)].map(u32::to_le_bytes).concat();
     samples.iter().flatten().for_each(|input| bytes.extend_from_slice(input));
     for stale in [OUTPUT, REPORT] {
         write(&work.join(stale), &[])?;
@@ -53,10 +55,7 @@ pub(crate) fn read_outputs(work: &Path, artifact: &Artifact, samples: usize) -> 
 /// Reads the report, and checks that the artifact's arena is as large as it was said to be.
 pub(crate) fn read_report(work: &Path, artifact: &Artifact) -> Result<Report, Error> {
     let bytes = read(&work.join(REPORT))?;
-    let figures: Vec<u64> = bytes
-        .chunks_exact(8)
-        .map(|chunk| chunk.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
-        .collect();
+    let figures = figures(&bytes);
     let [context_bytes, arena_bytes, stack_bytes, nanoseconds] = figures[..] else {
         let reason = format!("it has {} figures, not 4", figures.len());
         return Err(Error::Malformed { file: REPORT.to_owned(), reason });
@@ -67,4 +66,10 @@ pub(crate) fn read_report(work: &Path, artifact: &Artifact) -> Result<Report, Er
         return Err(Error::Artifact { name: artifact.name.clone(), reason });
     }
     Ok(Report { context_bytes, stack_bytes, nanoseconds })
+}
+
+/// Unsigned numbers of 64 bits.
+pub(crate) fn figures(bytes: &[u8]) -> Vec<u64> {
+    let (words, _) = bytes.as_chunks::<8>();
+    words.iter().map(|word| u64::from_le_bytes(*word)).collect()
 }

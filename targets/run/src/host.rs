@@ -1,8 +1,8 @@
-//! Builds and runs on this computer. It measures time; instructions and stack it leaves to the emulators.
+//! Builds and runs on this computer. It measures time, that of each function too; instructions and stack it leaves to the emulators.
 
 use crate::build::{Build, PROGRAM};
 use crate::command::{Tool, describe};
-use crate::{Artifact, Error, Measure, Measurement, Options, Run, Sample, artifact, exchange, processor};
+use crate::{Artifact, Error, Measure, Measurement, Options, Run, Sample, artifact, exchange, processor, steps};
 use nablac_machine::Machine;
 use std::path::Path;
 
@@ -36,7 +36,7 @@ impl Measure for Host<'_> {
         let sizes = build.library(artifact)?;
         build.harness(artifact, &[FILE], &[])?;
         build.link(&[])?;
-        exchange::write_samples(build.folder(), samples, options.repeats, options.keep_state)?;
+        exchange::write_samples(build.folder(), samples, options.timing, options.keep_state)?;
         self.run(build.folder(), options)?;
         let report = exchange::read_report(build.folder(), artifact)?;
         let arena_bytes = artifact.arena_bytes as u64;
@@ -56,7 +56,7 @@ impl Measure for Host<'_> {
             ram_bytes: arena_bytes + report.context_bytes + sizes.data + sizes.bss,
             harness_bytes: 0,
             seconds: Some(report.nanoseconds as f64 * 1e-9),
-            per_function: Vec::new(),
+            per_function: steps::measure(self.machine, artifact, &samples[0], &work.join("steps"), options)?,
         };
         let outputs = exchange::read_outputs(build.folder(), artifact, samples.len())?;
         Ok(Run { outputs, measurement })

@@ -22,6 +22,7 @@ mod instruction_set;
 mod plugin;
 mod process;
 mod processor;
+mod steps;
 
 pub use doctor::{ToolStatus, doctor};
 pub use emulator::Emulated;

@@ -7,6 +7,7 @@ use crate::counted::{self, Counted, STACK_OVERFLOW_STATUS};
 use crate::{Artifact, Error, Measure, Options, Run, Sample, exchange, host, plugin};
 use nablac_machine::{Emulator, Machine};
 use std::path::Path;
+use std::time::Duration;
 
 const CALL: (&str, &str) =
     ("nablac_harness_call.S", include_str!("../harness/nablac_harness_call_process.S"));
@@ -44,7 +45,7 @@ impl Measure for Process<'_> {
         build.harness(artifact, &[host::FILE, CALL], &flags)?;
         build.link(&["-static".to_owned()])?; // the emulator then needs no libraries of the other processor
         let counted = Counted::new(&build, artifact)?;
-        exchange::write_samples(build.folder(), samples, 0, options.keep_state)?;
+        exchange::write_samples(build.folder(), samples, Duration::ZERO, options.keep_state)?;
         self.run(&build, &counted)?;
         counted.result(samples.len(), sizes)
     }

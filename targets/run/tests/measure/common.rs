@@ -36,6 +36,7 @@ fn artifact(name: &str, sources: &[&str], input: usize, output: usize, arena: us
         input_bytes: vec![input],
         output_bytes: vec![output],
         arena_bytes: arena,
+        steps: vec![],
     }
 }
 

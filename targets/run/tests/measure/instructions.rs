@@ -117,6 +117,7 @@ fn wrong(
         input_bytes: bytes(program.inputs()),
         output_bytes: bytes(program.outputs()),
         arena_bytes: program.arena_bytes,
+        steps: folder.steps.clone(),
     };
     let given: Vec<Vec<Array>> = runs.map(|round| inputs(&program, &trials, round)).collect();
     let samples: Vec<Vec<Vec<u8>>> =

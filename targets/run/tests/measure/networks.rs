@@ -3,6 +3,7 @@
 use crate::common::{emulated, has_tools, run_on, tiny, work};
 use nablac_run::{Optimize, Options, Run, Sample};
 use std::process::Command;
+use std::time::Duration;
 
 /// Writes past the end of the context.
 const BEYOND: &str = "spin_status_t spin_run(spin_ctx_t *ctx)\n{\n    (&ctx->rounds)[ctx->rounds] = 1u;\n    return SPIN_OK;\n}";
@@ -62,7 +63,7 @@ fn the_host_measures_time_and_sizes() {
     if !has_tools("host") {
         return;
     }
-    let options = Options { repeats: 20, ..Options::default() };
+    let options = Options { timing: Duration::from_millis(20), ..Options::default() };
     let run = run_on("host", &tiny(), &samples(10), "time", &options).unwrap();
     let measured = &run.measurement;
     assert_right(&run, "host");
@@ -105,7 +106,7 @@ fn figures_are_the_models_own() {
     let names: Vec<&str> = measured.per_function.iter().map(|function| function.name.as_str()).collect();
     assert!(names.contains(&"tiny_run") && names.iter().any(|name| name.contains("expf")), "{names:?}");
     assert!(!names.iter().any(|name| name.contains("nablac") || *name == "main"), "{names:?}");
-    let sum: u64 = measured.per_function.iter().map(|function| function.instructions).sum();
+    let sum: u64 = measured.per_function.iter().map(|function| function.instructions.unwrap()).sum();
     assert_eq!(Some(sum), measured.instructions);
     let cycles: u64 = measured.per_function.iter().filter_map(|function| function.cycles).sum();
     assert_eq!(Some(cycles), measured.estimated_cycles);
