@@ -4,7 +4,7 @@
 //! They are found in the machine's library by what they mean. What reads neighbours along the lanes is loaded, what reads one
 //! element is copied into every lane; where a library lacks an operation there are no lines, and the loop stays a loop.
 
-use nablac_index::{Access, Binary, DType, Expr, Index, LoopId, Program, Reduce, Statement as Law, TensorId};
+use nablac_index::{Access, Binary, DType, Expr, Index, LoopId, Program, Reduce, Role, Statement as Law, TensorId};
 
 use super::dot::{lanes_of, set};
 use super::nest::new_register;
@@ -53,7 +53,7 @@ pub(super) fn combinations(register: TensorId, at: &[Index], reduce: Reduce, val
 /// Whether a library has instructions for what a statement combines, with the iterations of loop `lane` as lanes.
 pub(super) fn combines(program: &Program, library: &Library, law: &Law, lane: LoopId, count: usize) -> bool {
     let inside = law.body.rewrite(&mut |node| match node {
-        Expr::Read(access) => Expr::Read(Access { outside: None, ..access }),
+        Expr::Read(access) => Expr::Read(Access { outside: None, at: ordered(program, &access, lane), ..access }),
         other => other,
     });
     let mut kernel = Kernel::default();
@@ -61,6 +61,15 @@ pub(super) fn combines(program: &Program, library: &Library, law: &Law, lane: Lo
     combinations(register, &[Index::of_loop(lane)], law.reduce, &inside)
         .iter()
         .any(|line| lines(Around { program, library, kernel: &mut kernel }, lane, count, line).is_some())
+}
+
+/// The indices of an access, of a constant's with the dimension of the lanes last: `order` stores it so.
+fn ordered(program: &Program, access: &Access, lane: LoopId) -> Vec<Index> {
+    let mut at = access.at.clone();
+    if matches!(program.tensor(access.tensor).role, Role::Constant(_)) {
+        at.sort_by_key(|index| index.loops().contains(&lane));
+    }
+    at
 }
 
 /// A value in a register.
