@@ -178,12 +178,16 @@ pub fn capacity(machine: &Machine, optimize: Optimize) -> Result<Capacity> {
             multiplies: own.multiplies as usize,
             latency: own.latency as usize,
         });
+    let caches = machine.caches.iter();
+    let caches = caches.map(|own| nablac_loops::Cache { bytes: own.bytes as usize, refill: own.refill as usize });
+    let caches = caches.collect();
     Ok(Capacity {
         machine: machine.name.clone(),
         float_registers: machine.registers.float as usize,
         general_registers: machine.registers.general as usize,
         vector_registers: machine.registers.vector as usize,
         pipeline,
+        caches,
         library: machine.library()?,
         optimize,
     })

@@ -12,7 +12,7 @@ mod timing;
 
 pub use error::Error;
 pub use machine::{
-    Compiler, Emulator, FloatUnit, InstructionSet, Machine, Memory, Pipeline, Registers, Role, Tool,
+    Cache, Compiler, Emulator, FloatUnit, InstructionSet, Machine, Memory, Pipeline, Registers, Role, Tool,
 };
 pub use size::parse_size;
 pub use timing::{InstructionClass, TimingTable};

@@ -62,6 +62,9 @@ pub struct Machine {
     /// What the processor starts in a cycle.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pipeline: Option<Pipeline>,
+    /// The data caches, the first level first; none where memory answers at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caches: Vec<Cache>,
     /// Which instruction timing table applies; nothing if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timing_table: Option<String>,
@@ -106,6 +109,17 @@ pub struct Pipeline {
     pub multiplies: u32,
     /// The cycles from a multiply-accumulate to the next one that goes on with its result.
     pub latency: u32,
+}
+
+/// A level of data caches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cache {
+    /// How much it holds.
+    #[serde(deserialize_with = "size::deserialize")]
+    pub bytes: u64,
+    /// What it gets from behind it in a long run of reads, in bytes a cycle.
+    pub refill: u32,
 }
 
 /// What a processor has of the Thumb instructions, by the assembler's names without suffix.

@@ -50,6 +50,8 @@ pub struct Capacity {
     pub vector_registers: usize,
     /// What starts in a cycle.
     pub pipeline: Pipeline,
+    /// Data caches, the first level first; none where memory answers at once.
+    pub caches: Vec<Cache>,
     /// Hardware instructions.
     pub library: Option<Library>,
     /// What the code is to be.
@@ -67,6 +69,15 @@ pub struct Pipeline {
     pub multiplies: usize,
     /// The cycles until a multiply-accumulate's result can go into the next one.
     pub latency: usize,
+}
+
+/// A level of data caches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cache {
+    /// How much it holds.
+    pub bytes: usize,
+    /// What it gets from behind it, in bytes a cycle.
+    pub refill: usize,
 }
 
 /// One instruction after the other.

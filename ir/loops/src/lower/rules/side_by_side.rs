@@ -7,7 +7,7 @@ use nablac_index::{Program, Statement};
 
 use super::super::contraction::{Factors, Schedule};
 use super::super::dot::{Dot, Moving};
-use super::super::{Capacity, Pipeline};
+use super::super::Capacity;
 use super::chunk;
 use crate::optimize::Optimize;
 
@@ -41,8 +41,9 @@ pub(super) fn choose(
     }
     let pixels = pixel.map_or(1, |l| factors.extents[l]);
     let terms: usize = reduced.iter().map(|&l| factors.extents[l]).product();
-    let tile = tile(dot, (pixels, channels.div_ceil(dot.sums)), terms, capacity)?;
-    let cycles = total(dot, (pixels, channels.div_ceil(dot.sums)), tile, terms, &capacity.pipeline);
+    let work = Work { dot, pixels, registers: channels.div_ceil(dot.sums), terms, capacity };
+    let tile = work.tile()?;
+    let cycles = work.total(tile);
     let outer = space.iter().copied().filter(|l| Some(*l) != pixel && *l != channel);
     let mut loops: Vec<(usize, usize)> = outer.map(|l| (l, 1)).collect();
     let around = loops.len();
@@ -67,50 +68,65 @@ pub(super) fn choose(
     Some((cycles, schedule))
 }
 
-/// A tile of pixels by registers of channels.
-fn tile(dot: &Dot, extents: (usize, usize), terms: usize, capacity: &Capacity) -> Option<(usize, usize)> {
-    let all = (1..=extents.0.min(MOST_PIXELS))
-        .flat_map(|p| (1..=extents.1.min(MOST_REGISTERS)).map(move |c| (p, c)));
-    // What is computed at run time may be held in other registers.
-    let fits = |&(p, c): &(usize, usize)| {
-        let operands = match dot.moving {
-            Moving::Scalar if p <= c => 1,
-            Moving::Scalar => c,
-            _ => p.min(c) + 1,
-        };
-        p * c + operands <= capacity.vector_registers
-    };
-    all.filter(fits)
-        .min_by_key(|&tile| (total(dot, extents, tile, terms, &capacity.pipeline), tile.0 * tile.1))
+/// What is to be done for one row: every term of every pixel in every register of channels.
+struct Work<'c> {
+    dot: &'c Dot,
+    pixels: usize,
+    registers: usize,
+    terms: usize,
+    capacity: &'c Capacity,
 }
 
-/// The cycles of all tiles and of what remains.
-fn total(
-    dot: &Dot,
-    extents: (usize, usize),
-    tile: (usize, usize),
-    terms: usize,
-    pipeline: &Pipeline,
-) -> usize {
-    let parts = |n: usize, size: usize| [(n / size, size), (usize::from(!n.is_multiple_of(size)), n % size)];
-    let pairs = parts(extents.0, tile.0).into_iter().flat_map(|p| parts(extents.1, tile.1).map(|c| (p, c)));
-    let steps = terms.div_ceil(dot.terms);
-    let cycles = |p: usize, c: usize| match p * c {
-        0 => 0,
-        sums => steps * step(p, c, pipeline) + sums * AROUND * SCALE / pipeline.issues,
-    };
-    pairs.map(|((np, p), (nc, c))| np * nc * cycles(p, c)).sum()
+impl Work<'_> {
+    /// The tile of pixels by registers of channels that takes the fewest cycles.
+    fn tile(&self) -> Option<(usize, usize)> {
+        let all = (1..=self.pixels.min(MOST_PIXELS))
+            .flat_map(|p| (1..=self.registers.min(MOST_REGISTERS)).map(move |c| (p, c)));
+        // What is computed at run time may be held in other registers.
+        let fits = |&(p, c): &(usize, usize)| {
+            let operands = match self.dot.moving {
+                Moving::Scalar if p <= c => 1,
+                Moving::Scalar => c,
+                _ => p.min(c) + 1,
+            };
+            p * c + operands <= self.capacity.vector_registers
+        };
+        all.filter(fits).min_by_key(|&tile| (self.total(tile), tile.0 * tile.1))
+    }
+
+    /// The cycles of all tiles and of what remains, in parts of one.
+    fn total(&self, tile: (usize, usize)) -> usize {
+        let parts = |n: usize, size: usize| [(n / size, size), (usize::from(!n.is_multiple_of(size)), n % size)];
+        let pairs =
+            parts(self.pixels, tile.0).into_iter().flat_map(|p| parts(self.registers, tile.1).map(|c| (p, c)));
+        let steps = self.terms.div_ceil(self.dot.terms);
+        let cycles = |p: usize, c: usize| match p * c {
+            0 => 0,
+            sums => steps * self.step(p, c) + sums * AROUND * SCALE / self.capacity.pipeline.issues,
+        };
+        pairs.map(|((np, p), (nc, c))| np * nc * cycles(p, c)).sum()
+    }
+
+    /// The cycles of one step of a tile, times `SCALE`.
+    fn step(&self, pixels: usize, registers: usize) -> usize {
+        let pipeline = &self.capacity.pipeline;
+        let (loads, products) = (pixels + registers, pixels * registers);
+        let of = |count: usize, at_once: usize| SCALE * count / at_once.max(1);
+        let busy = of(loads, pipeline.loads)
+            .max(of(products, pipeline.multiplies))
+            .max(of(loads + products, pipeline.issues));
+        busy.max(SCALE * pipeline.latency).max(self.refill(registers))
+    }
+
+    /// The cycles in which a step's constants come into the first cache, times `SCALE`: a panel that does not stay there from one tile
+    /// of pixels to the next comes anew for each.
+    fn refill(&self, registers: usize) -> usize {
+        let step = registers * self.dot.sums * self.dot.terms * self.dot.packed.bytes();
+        let panel = step * self.terms.div_ceil(self.dot.terms);
+        let behind = self.capacity.caches.iter().take_while(|cache| panel > cache.bytes);
+        behind.map(|cache| SCALE * step / cache.refill.max(1)).max().unwrap_or(0)
+    }
 }
 
 /// Cycles are counted in parts of one.
 const SCALE: usize = 12;
-
-/// The cycles of one step of a tile, times `SCALE`.
-fn step(pixels: usize, registers: usize, pipeline: &Pipeline) -> usize {
-    let (loads, products) = (pixels + registers, pixels * registers);
-    let of = |count: usize, at_once: usize| SCALE * count / at_once.max(1);
-    let busy = of(loads, pipeline.loads)
-        .max(of(products, pipeline.multiplies))
-        .max(of(loads + products, pipeline.issues));
-    busy.max(SCALE * pipeline.latency)
-}
