@@ -40,6 +40,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--target", help="what nablac compiles for (default: the widest that this processor is)")
     parser.add_argument("--rounds", type=_rounds, default=60, metavar="N", help="at most that many (default: 60)")
     parser.add_argument("--cpu", type=int, help="the processor to stay on (default: the last one)")
+    parser.add_argument("--layers", action="store_true", help="list nablac's layers, with their parts of the peak")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--mcu", action="store_true", help="the emulated Cortex-M instead, beside recorded figures")
     return parser.parse_args()
@@ -105,6 +106,8 @@ def _x86(arguments: argparse.Namespace, models: Path) -> tuple[str, dict]:
     present = [peer for peer in arguments.peers if peer not in absent]
     results = [x86.run(case, present, target, arguments.rounds) for case in cases.cases(networks, models)]
     for result in results:
+        if arguments.layers:
+            result.layers = nablac.layers(result.case, target)
         result.missing.update({peers.PEERS[peer].title: str(reason) for peer, reason in absent.items()})
     return report.markdown(setting, results), report.as_json(setting, results)
 

@@ -58,6 +58,13 @@ def load(case: Case, target: str) -> Contender:
     return Contender("nablac", file.label, write, library.run, library.outputs)
 
 
+def layers(case: Case, target: str) -> list[dict]:
+    """What `nablac bench` says of each layer: its name, multiply-accumulates, seconds."""
+    file = case.files[FORMATS[case.precision]].path
+    measured = call([NABLAC, "bench", file, "--target", target, "--json", "--quiet"], "to time its layers")
+    return json.loads(measured)["layers"]
+
+
 def version() -> str:
     """The version, and the commit where there is one."""
     stated = call([NABLAC, "--version"], "to measure it").strip()

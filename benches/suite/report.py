@@ -31,6 +31,7 @@ class Setting:
 def markdown(setting: Setting, results: list[Result]) -> str:
     """The whole report."""
     parts = [_head(setting), table(_ratios(setting, results), 2), table(_times(results)), _remarks(results)]
+    parts += [_layers(setting.peak, result) for result in results if result.layers]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -61,14 +62,26 @@ def _ratio_row(setting: Setting, result: Result) -> list[str]:
     named = f"{theirs.name}, {theirs.file}" if theirs else ABSENT
     cells = [result.case.label, named, f"{result.case.macs / 1e6:.2f}", _microseconds(ours), _microseconds(theirs)]
     cells.append(str(result.ratio() or ABSENT))
-    return cells + (list(_rate(setting.peak, result, ours)) if ours else [ABSENT, ABSENT])
+    case = result.case
+    return cells + (list(_rate(setting.peak, case.precision, case.macs, ours.best)) if ours else [ABSENT, ABSENT])
 
 
-def _rate(peak: Peak, result: Result, entry: Entry) -> tuple[str, str]:
-    giga = result.case.macs / entry.best / 1e9
-    if result.case.precision == "int8":
+def _rate(peak: Peak, precision: str, macs: int, seconds: float) -> tuple[str, str]:
+    giga = macs / seconds / 1e9
+    if precision == "int8":
         return f"{giga:.2f} GMAC/s", f"{giga / peak.gmacs:.1%}"
     return f"{2 * giga:.2f} GFLOP/s", f"{2 * giga / peak.gflops:.1%}"
+
+
+def _layers(peak: Peak, result: Result) -> str:
+    """nablac's layers that multiply, the longest first."""
+    rows = [["layer", "kernels", "kMAC", "µs", "share", "rate", "of peak"]]
+    multiply = [layer for layer in result.layers if layer["macs"] and layer["seconds"]]
+    for layer in sorted(multiply, key=lambda layer: -layer["seconds"]):
+        cells = [layer["function"], str(len(layer["kernels"])), f"{layer['macs'] / 1e3:.0f}"]
+        cells += [f"{layer['seconds'] * 1e6:.2f}", f"{layer['share']:.1%}"]
+        rows.append([*cells, *_rate(peak, result.case.precision, layer["macs"], layer["seconds"])])
+    return f"Layers of {result.case.label}:\n\n{table(rows)}"
 
 
 def _times(results: list[Result]) -> list[list[str]]:
@@ -139,6 +152,7 @@ def as_json(setting: Setting, results: list[Result]) -> dict:
                 "ratio": dataclasses.asdict(ratio) if (ratio := result.ratio()) else None,
                 "contenders": [_entry(entry) for entry in result.entries],
                 "missing": result.missing,
+                "layers": result.layers,
             }
             for result in results
         ],

@@ -36,6 +36,7 @@ class Result:
     case: Case
     entries: list[Entry]
     missing: dict[str, str]
+    layers: list[dict] = field(default_factory=list)
 
     def of(self, name: str) -> Entry | None:
         """The fastest entry of that name: a peer may take files of both formats."""
