@@ -30,6 +30,9 @@ pub struct Layer {
     pub estimated_cycles: Option<u64>,
     /// Estimated cycles by multiply-accumulates.
     pub cycles_per_mac: Option<f64>,
+    /// The cycles that its nest should take by the analytic model of `nablac_predictor`; nothing where the machine's file says nothing
+    /// of a pipeline.
+    pub predicted_cycles: Option<u64>,
     /// The shortest time of its calls in one inference, together.
     pub seconds: Option<f64>,
     /// Multiply-accumulates by time.
@@ -54,15 +57,17 @@ pub struct Activations {
 }
 
 /// The layers of a program in the order in which they run, then the other functions, the dearest first. Their instructions are
-/// those of the measurement, as are their cycles. `functions` are the C functions by kernel.
+/// those of the measurement, as are their cycles. `functions` are the C functions by kernel, `predicted` the cycles of kernels.
 pub fn layers(
     nests: &Program,
     functions: &BTreeMap<String, String>,
+    predicted: &BTreeMap<String, f64>,
     measurement: &Measurement,
 ) -> Vec<Layer> {
     let mut layers: Vec<Layer> = vec![];
     for kernel in nests.kernels() {
-        let next = layer(nests, functions, kernel);
+        let mut next = layer(nests, functions, kernel);
+        next.predicted_cycles = predicted.get(&kernel.name).map(|cycles| cycles.round() as u64);
         match layers.iter_mut().find(|layer| layer.function == next.function) {
             Some(layer) => *layer = Layer::together(layer, next),
             None => layers.push(next),
@@ -113,6 +118,7 @@ impl Layer {
             macs: all(&|layer| layer.macs),
             instructions: some(&|layer| layer.instructions),
             estimated_cycles: some(&|layer| layer.estimated_cycles),
+            predicted_cycles: some(&|layer| layer.predicted_cycles),
             seconds: layers.iter().filter_map(|layer| layer.seconds).reduce(|sum, more| sum + more),
             share: layers.iter().filter_map(|layer| layer.share).reduce(|sum, more| sum + more),
             weight_bytes: all(&|layer| layer.weight_bytes),
@@ -222,7 +228,8 @@ mod tests {
         let nests = nablac_loops::parse(NESTS).unwrap();
         let functions = [("first", "p_first"), ("last", "p_last")];
         let functions = functions.map(|(kernel, function)| (kernel.into(), function.into())).into();
-        layers(&nests, &functions, measurement)
+        let predicted = [("first".to_string(), 99.6)].into();
+        layers(&nests, &functions, &predicted, measurement)
     }
 
     #[test]
@@ -232,6 +239,7 @@ mod tests {
         assert_eq!(names, ["first", "last", "memcpy.part.0"]);
         let first = &layers[0];
         assert_eq!((first.instructions, first.estimated_cycles, first.macs), (Some(54), Some(108), 8));
+        assert_eq!((first.predicted_cycles, layers[1].predicted_cycles), (Some(100), None));
         assert_eq!((first.instructions_per_mac, first.cycles_per_mac), (Some(6.75), Some(13.5)));
         assert_eq!((first.share, layers[1].instructions_per_mac), (Some(0.54), None));
         assert_eq!((first.weight_bytes, first.activation_bytes.read, layers[1].weight_bytes), (8, 16, 0));

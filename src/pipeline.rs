@@ -179,7 +179,8 @@ pub fn capacity(machine: &Machine, optimize: Optimize) -> Result<Capacity> {
             latency: own.latency as usize,
         });
     let caches = machine.caches.iter();
-    let caches = caches.map(|own| nablac_loops::Cache { bytes: own.bytes as usize, refill: own.refill as usize });
+    let caches =
+        caches.map(|own| nablac_loops::Cache { bytes: own.bytes as usize, refill: own.refill as usize });
     let caches = caches.collect();
     Ok(Capacity {
         machine: machine.name.clone(),

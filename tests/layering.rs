@@ -13,6 +13,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("nablac-onnx", &["nablac-index", "nablac-graph"]), // arrays and element types are index's
     ("nablac-tflite", &["nablac-index", "nablac-graph"]),
     ("nablac-machine", &["nablac-index", "nablac-loops"]),
+    ("nablac-predictor", &["nablac-index", "nablac-loops", "nablac-machine"]),
     ("nablac-c", &["nablac-index", "nablac-loops", "nablac-machine"]),
     ("nablac-run", &["nablac-machine", "nablac-c"]),
     ("nablac-qemu-plugin", &[]),

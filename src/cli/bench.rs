@@ -72,18 +72,13 @@ pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
     let network = arguments.model.network(talk)?;
     let (samples, _) = arguments.samples.samples(&network.inputs)?;
     let budget = Budget { ram: arguments.ram, flash: arguments.flash };
-    let options = Options { timing: arguments.timing, ..arguments.build.options(arguments.samples.keep_state) };
+    let options =
+        Options { timing: arguments.timing, ..arguments.build.options(arguments.samples.keep_state) };
     let mut measured: Vec<(&Machine, Execution)> = vec![];
     let mut failure = None;
     for machine in &machines {
-        let execution = arguments.build.execute(
-            &arguments.model,
-            &network,
-            machine,
-            &samples,
-            &options,
-            talk,
-        )?;
+        let execution =
+            arguments.build.execute(&arguments.model, &network, machine, &samples, &options, talk)?;
         failure = failure.or(budget.check_measured(&machine.name, &execution.measurement).err());
         measured.push((machine, execution));
     }
@@ -169,6 +164,7 @@ const COLUMNS: &[(&str, Cell)] = &[
     ("per MAC", |layer| text::decimal(layer.instructions_per_mac)),
     ("cycles", |layer| text::optional(layer.estimated_cycles)),
     ("per MAC", |layer| text::decimal(layer.cycles_per_mac)),
+    ("predicted", |layer| text::optional(layer.predicted_cycles)),
     ("µs", |layer| text::decimal(layer.seconds.map(|seconds| seconds * 1e6))),
     ("GMAC/s", |layer| text::decimal(layer.macs_per_second.map(|rate| rate * 1e-9))),
     ("share", |layer| text::percent(layer.share)),

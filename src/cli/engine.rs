@@ -110,7 +110,13 @@ impl BuildArguments {
         let result = engine::execute(&library, machine, samples, options);
         talk.end();
         let (outputs, measurement) = result?;
-        let layers = layers(nests, &folder.functions, &measurement);
+        let predicted = match machine.pipeline {
+            Some(_) => nablac_predictor::predictions(nests, machine),
+            None => Ok(Default::default()),
+        };
+        let predicted = predicted.map_err(|error| Failure::new(Code::BrokenStage, error))?;
+        let predicted = predicted.into_iter().map(|(kernel, own)| (kernel, own.cycles)).collect();
+        let layers = layers(nests, &folder.functions, &predicted, &measurement);
         Ok(Execution { outputs, measurement, layers })
     }
 }

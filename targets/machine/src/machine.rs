@@ -109,6 +109,26 @@ pub struct Pipeline {
     pub multiplies: u32,
     /// The cycles from a multiply-accumulate to the next one that goes on with its result.
     pub latency: u32,
+    /// Stores.
+    #[serde(default = "one")]
+    pub stores: u32,
+    /// What a load takes beyond its place among the instructions, if no load stands in front of it.
+    #[serde(default)]
+    pub first_load: u32,
+    /// What a jump that is taken takes beyond its place among the instructions.
+    #[serde(default)]
+    pub branch: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// One instruction after the other.
+impl Default for Pipeline {
+    fn default() -> Self {
+        Pipeline { issues: 1, loads: 1, multiplies: 1, latency: 1, stores: 1, first_load: 0, branch: 0 }
+    }
 }
 
 /// A level of data caches.

@@ -2,7 +2,9 @@
 
 use crate::build::{Build, PROGRAM};
 use crate::command::{Tool, describe};
-use crate::{Artifact, Error, Measure, Measurement, Options, Run, Sample, artifact, exchange, processor, steps};
+use crate::{
+    Artifact, Error, Measure, Measurement, Options, Run, Sample, artifact, exchange, processor, steps,
+};
 use nablac_machine::Machine;
 use std::path::Path;
 

@@ -4,7 +4,9 @@
 //! They are found in the machine's library by what they mean. What reads neighbours along the lanes is loaded, what reads one
 //! element is copied into every lane; where a library lacks an operation there are no lines, and the loop stays a loop.
 
-use nablac_index::{Access, Binary, DType, Expr, Index, LoopId, Program, Reduce, Role, Statement as Law, TensorId};
+use nablac_index::{
+    Access, Binary, DType, Expr, Index, LoopId, Program, Reduce, Role, Statement as Law, TensorId,
+};
 
 use super::dot::{lanes_of, set};
 use super::nest::new_register;
@@ -53,7 +55,9 @@ pub(super) fn combinations(register: TensorId, at: &[Index], reduce: Reduce, val
 /// Whether a library has instructions for what a statement combines, with the iterations of loop `lane` as lanes.
 pub(super) fn combines(program: &Program, library: &Library, law: &Law, lane: LoopId, count: usize) -> bool {
     let inside = law.body.rewrite(&mut |node| match node {
-        Expr::Read(access) => Expr::Read(Access { outside: None, at: ordered(program, &access, lane), ..access }),
+        Expr::Read(access) => {
+            Expr::Read(Access { outside: None, at: ordered(program, &access, lane), ..access })
+        }
         other => other,
     });
     let mut kernel = Kernel::default();

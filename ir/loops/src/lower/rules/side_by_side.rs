@@ -5,9 +5,9 @@
 
 use nablac_index::{Program, Statement};
 
+use super::super::Capacity;
 use super::super::contraction::{Factors, Schedule};
 use super::super::dot::{Dot, Moving};
-use super::super::Capacity;
 use super::chunk;
 use crate::optimize::Optimize;
 
@@ -96,9 +96,11 @@ impl Work<'_> {
 
     /// The cycles of all tiles and of what remains, in parts of one.
     fn total(&self, tile: (usize, usize)) -> usize {
-        let parts = |n: usize, size: usize| [(n / size, size), (usize::from(!n.is_multiple_of(size)), n % size)];
-        let pairs =
-            parts(self.pixels, tile.0).into_iter().flat_map(|p| parts(self.registers, tile.1).map(|c| (p, c)));
+        let parts =
+            |n: usize, size: usize| [(n / size, size), (usize::from(!n.is_multiple_of(size)), n % size)];
+        let pairs = parts(self.pixels, tile.0)
+            .into_iter()
+            .flat_map(|p| parts(self.registers, tile.1).map(|c| (p, c)));
         let steps = self.terms.div_ceil(self.dot.terms);
         let cycles = |p: usize, c: usize| match p * c {
             0 => 0,
