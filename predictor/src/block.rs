@@ -128,7 +128,7 @@ impl<'a> Block<'a> {
     }
 
     /// Adds what one hardware instruction does.
-    pub(crate) fn instruction(&mut self, body: &[Statement]) {
+    pub(crate) fn instruction(&mut self, name: &str, body: &[Statement]) {
         let (mut loads, mut stores, mut multiplies) = (vec![], false, false);
         visit_stores(body, &mut |target, at, reduce, value| {
             let reads = value.accesses();
@@ -152,7 +152,8 @@ impl<'a> Block<'a> {
             }
             None => self.behind_load = false,
         }
-        self.counts.instructions += 1.0;
+        let known = self.program.library.as_ref().and_then(|library| library.instruction(name));
+        self.counts.instructions += known.map_or(1, |instruction| instruction.takes) as f64;
         self.counts.stores += f64::from(u8::from(stores));
         self.counts.multiplies += f64::from(u8::from(multiplies));
     }

@@ -40,7 +40,7 @@ impl Walk<'_> {
         for statement in body {
             match statement {
                 Statement::Store { target, at, reduce, value } => block.store(*target, at, *reduce, value),
-                Statement::Use { body, .. } => block.instruction(body),
+                Statement::Use { instruction, body } => block.instruction(instruction, body),
                 Statement::If { condition, body } => {
                     block.condition(condition);
                     self.body(body, times, false);

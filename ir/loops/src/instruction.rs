@@ -36,7 +36,7 @@ pub struct Vector {
     pub c_type: String,
 }
 
-/// `instruction name(parameters) "code" { meaning }`.
+/// `instruction name(parameters) "code" takes 2 { meaning }`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Instruction {
     /// Unique within the library; a C identifier.
@@ -49,6 +49,8 @@ pub struct Instruction {
     pub body: Vec<Statement>,
     /// The body of a C function with these parameters.
     pub code: String,
+    /// How many operations a processor starts for the code; 1 where the text says nothing.
+    pub takes: usize,
 }
 
 /// `function name(parameters) "code" = value`: an instruction that stands for a part of an expression.

@@ -143,6 +143,7 @@ fn parse_instruction(lexer: &mut Lexer) -> Result<Instruction, Error> {
         Ok(Buffer { name, dtype, shape, role: Role::Local, offset: None })
     })?;
     let code = lexer.expect_name("C code in quotes")?;
+    let takes = if lexer.take_word("takes") { lexer.expect_size("a number of instructions")? } else { 1 };
     lexer.expect_sign("{")?;
     // Its parameters are to its meaning what buffers are to a kernel.
     let program = Program { buffers: parameters, ..Program::default() };
@@ -151,7 +152,7 @@ fn parse_instruction(lexer: &mut Lexer) -> Result<Instruction, Error> {
     let variables = lines.kernel.variables;
     let parameter = |(Buffer { name, dtype, shape, .. }, memory)| Parameter { name, dtype, shape, memory };
     let parameters = program.buffers.into_iter().zip(memory).map(parameter).collect();
-    Ok(Instruction { name, parameters, variables, body, code })
+    Ok(Instruction { name, parameters, variables, body, code, takes })
 }
 
 /// A buffer; where the names of states' next values stand is added to `next`.

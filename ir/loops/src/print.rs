@@ -159,7 +159,9 @@ impl fmt::Display for Library {
             let parameters: Vec<String> = instruction.parameters.iter().map(parameter).collect();
             let name = name_text(&instruction.name, KEYWORDS);
             let code = quoted_text(&instruction.code);
-            writeln!(f, "  instruction {name}({}) {code} {{", parameters.join(", "))?;
+            let takes =
+                if instruction.takes == 1 { String::new() } else { format!(" takes {}", instruction.takes) };
+            writeln!(f, "  instruction {name}({}) {code}{takes} {{", parameters.join(", "))?;
             print_lines(f, &instruction.scope(), &instruction.body, "    ")?;
             writeln!(f, "  }}")?;
         }

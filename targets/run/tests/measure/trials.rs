@@ -87,6 +87,7 @@ fn with_transfers(library: &Library) -> Library {
             variables: vec!["l".into()],
             body,
             code: code.into(),
+            takes: 1,
         };
         let put = "__builtin_memcpy(&word, place, sizeof word);";
         let get = "__builtin_memcpy(place, &word, sizeof word);";

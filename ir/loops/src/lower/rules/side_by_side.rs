@@ -89,7 +89,9 @@ impl Work<'_> {
                 Moving::Scalar => c,
                 _ => p.min(c) + 1,
             };
-            p * c + operands <= self.capacity.vector_registers
+            // What adds products that another instruction makes has them in a register.
+            let between = usize::from(self.takes(&self.dot.multiply) > 1);
+            p * c + operands + between <= self.capacity.vector_registers
         };
         all.filter(fits).min_by_key(|&tile| (self.total(tile), tile.0 * tile.1))
     }
@@ -113,11 +115,18 @@ impl Work<'_> {
     fn step(&self, pixels: usize, registers: usize) -> usize {
         let pipeline = &self.capacity.pipeline;
         let (loads, products) = (pixels + registers, pixels * registers);
+        let started = registers * self.takes(&self.dot.load) + products * self.takes(&self.dot.multiply);
         let of = |count: usize, at_once: usize| SCALE * count / at_once.max(1);
         let busy = of(loads, pipeline.loads)
             .max(of(products, pipeline.multiplies))
-            .max(of(loads + products, pipeline.issues));
+            .max(of(pixels + started, pipeline.issues));
         busy.max(SCALE * pipeline.latency).max(self.refill(registers))
+    }
+
+    /// The machine instructions that one of the library is.
+    fn takes(&self, name: &str) -> usize {
+        let library = self.capacity.library.as_ref();
+        library.and_then(|library| library.instruction(name)).map_or(1, |instruction| instruction.takes)
     }
 
     /// The cycles in which a step's constants come into the first cache, times `SCALE`: a panel that does not stay there from one tile
