@@ -6,6 +6,7 @@
 pub mod budget;
 pub mod codes;
 pub mod comparison;
+pub mod defaults;
 pub mod engine;
 pub mod failure;
 pub mod folder;

@@ -12,6 +12,7 @@ use nablac_loops::{Capacity, Optimize};
 use nablac_machine::Machine;
 
 use crate::budget::{Budget, Footprint};
+use crate::defaults;
 use crate::failure::{Code, Failure, Result};
 use crate::schedules::Schedules;
 
@@ -141,13 +142,15 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
 
     begin(Stage::Schedule);
     let capacity = capacity(&options.machine, options.schedules.optimize)?;
+    let schedules = defaults::choose(&program, &options.machine, &capacity, &options.schedules.parsed);
+    let schedules = schedules.map_err(|error| options.schedules.failure(error))?;
     if options.after == Stage::Schedule {
-        let text = schedule_text(&program, &capacity, &options.schedules)?;
-        return Ok(Form::Schedule(program, text));
+        let text = schedule_text(&program, &capacity, &schedules);
+        return Ok(Form::Schedule(program, text.map_err(|error| options.schedules.failure(error))?));
     }
 
     begin(Stage::Lower);
-    let lowered = nablac_loops::lower(&program, &capacity, &options.schedules.parsed);
+    let lowered = nablac_loops::lower(&program, &capacity, &schedules);
     let nests = lowered.map_err(|error| options.schedules.failure(error))?;
     verify_loops(Stage::Lower, &nests)?;
     if options.after == Stage::Lower {
@@ -191,6 +194,7 @@ pub fn capacity(machine: &Machine, optimize: Optimize) -> Result<Capacity> {
         caches,
         library: machine.library()?,
         optimize,
+        rank: 0,
     })
 }
 
@@ -198,10 +202,9 @@ pub fn capacity(machine: &Machine, optimize: Optimize) -> Result<Capacity> {
 pub fn schedule_text(
     program: &nablac_index::Program,
     capacity: &Capacity,
-    schedules: &Schedules,
-) -> Result<String> {
-    let pins = nablac_loops::schedules(program, capacity, &schedules.parsed);
-    let pins = pins.map_err(|error| schedules.failure(error))?;
+    schedules: &nablac_loops::schedule::Schedules,
+) -> std::result::Result<String, nablac_loops::Error> {
+    let pins = nablac_loops::schedules(program, capacity, schedules)?;
     let mut text = format!(
         "; {} on {}: change a line, and give the file to --schedule\n",
         program.name, capacity.machine

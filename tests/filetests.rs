@@ -144,7 +144,8 @@ fn apply(name: &str, form: Form, test: &Test) -> Result<Form, String> {
             Form::Index(nablac_index::fit_steps(program))
         }
         ("schedule", Form::Index(program)) => {
-            let text = pipeline::schedule_text(&program, &capacity, &schedules).map_err(|e| e.to_string())?;
+            let text =
+                pipeline::schedule_text(&program, &capacity, &schedules.parsed).map_err(|e| e.to_string())?;
             Form::Schedule(program, text)
         }
         ("lower", Form::Schedule(program, _)) => {

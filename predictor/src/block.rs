@@ -234,8 +234,11 @@ fn row(program: &Program, kernel: &Kernel, target: TensorId, at: &[Index]) -> Ve
     at[..at.len() - usize::from(vector && !at.is_empty())].to_vec()
 }
 
+/// What is called with a store's target, place, way to combine and value.
+type OfStore<'f> = dyn FnMut(TensorId, &Vec<Index>, Reduce, &Expr) + 'f;
+
 /// Calls `f` with every store, whatever stands around it.
-fn visit_stores(body: &[Statement], f: &mut dyn FnMut(TensorId, &Vec<Index>, Reduce, &Expr)) {
+fn visit_stores(body: &[Statement], f: &mut OfStore) {
     for statement in body {
         match statement {
             Statement::Store { target, at, reduce, value } => f(*target, at, *reduce, value),

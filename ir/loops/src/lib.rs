@@ -30,7 +30,7 @@ pub use expand::expand;
 pub use flatten::flatten;
 pub use instruction::{Argument, Function, Instruction, Library, Operand, Parameter, Vector};
 pub use interpret::{Session, operation_of, run};
-pub use lower::{Cache, Capacity, Pipeline, lower, schedules};
+pub use lower::{Cache, Capacity, Pipeline, RANKS, lower, lower_with_schedules, schedules};
 pub use number::number_variables;
 pub use optimize::Optimize;
 pub use parse::{parse, parse_library, parse_program, parse_with};

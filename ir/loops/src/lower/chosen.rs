@@ -90,12 +90,7 @@ fn by_rule(
 }
 
 /// The schedule of every reduction into registers, as pins, each with what it computes.
-pub(super) fn written(
-    program: &Program,
-    capacity: &Capacity,
-    schedules: &Schedules,
-) -> Result<Vec<(String, Pin)>, Error> {
-    let (_, chosen) = choose(program, capacity, schedules)?;
+pub(super) fn written(program: &Program, chosen: &Chosen) -> Vec<(String, Pin)> {
     let kernels = outline::kernels(program);
     let lines = |kernel: &outline::Named| match chosen.contractions.get(&kernel.position) {
         Some(contraction) => packed_lines(program, kernel.main, kernel.counters.len(), contraction),
@@ -109,11 +104,8 @@ pub(super) fn written(
         kernels: vec![Name::from(kernel.name.as_str())],
         how: How::Written(lines(kernel)),
     };
-    Ok(kernels
-        .iter()
-        .filter(|k| k.in_registers)
-        .map(|k| (program.law_text(&k.counters, k.main), pin(k)))
-        .collect())
+    let scheduled = kernels.iter().filter(|k| k.in_registers);
+    scheduled.map(|k| (program.law_text(&k.counters, k.main), pin(k))).collect()
 }
 
 fn axis(statement: &Statement, l: usize, padded: usize) -> Axis {

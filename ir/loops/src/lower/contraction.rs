@@ -253,12 +253,13 @@ fn fold_zero(program: &mut Program, statement: &Statement, factors: &Factors) ->
         return false;
     }
     let Role::Constant(weights) = &program.tensor(factors.constant.tensor).role else { return false };
+    let weights = Elements::new(weights, &factors.constant);
     let sum = |point: &[usize]| {
         let mut values = vec![0; factors.depth + factors.extents.len()];
         loops.iter().zip(point).for_each(|(id, &value)| values[id.0 as usize] = value as i64);
         let mut total = 0i64;
         for_each_point(&reduced, &factors.extents, factors.depth, &mut values, &mut |values| {
-            total += weight(weights, &factors.constant, values).as_i64();
+            total += weights.at(values).as_i64();
         });
         total
     };
@@ -304,11 +305,30 @@ fn for_each_point(
     }
 }
 
-pub(super) fn weight(weights: &Array, access: &Access, values: &[i64]) -> Value {
-    let strides = row_major_strides(weights.shape());
-    let position = access.at.iter().zip(strides).map(|(index, stride)| {
-        let terms = index.loops().into_iter().map(|id| index.factor(id) * values[id.0 as usize]);
-        (index.offset() + terms.sum::<i64>()) * stride
-    });
-    weights.get(position.sum::<i64>() as usize)
+/// The elements of an array that an access with affine indices reads.
+pub(super) struct Elements<'a> {
+    array: &'a Array,
+    first: i64,
+    /// How far apart neighbours along each loop are.
+    strides: Vec<i64>,
+}
+
+impl Elements<'_> {
+    pub(super) fn new<'a>(array: &'a Array, access: &Access) -> Elements<'a> {
+        let (mut first, mut strides) = (0, vec![]);
+        for (index, stride) in access.at.iter().zip(row_major_strides(array.shape())) {
+            first += index.offset() * stride;
+            for id in index.loops() {
+                strides.resize(strides.len().max(id.0 as usize + 1), 0);
+                strides[id.0 as usize] += index.factor(id) * stride;
+            }
+        }
+        Elements { array, first, strides }
+    }
+
+    /// The one at these values of all loops.
+    pub(super) fn at(&self, values: &[i64]) -> Value {
+        let along: i64 = self.strides.iter().zip(values).map(|(stride, value)| stride * value).sum();
+        self.array.get((self.first + along) as usize)
+    }
 }

@@ -56,7 +56,12 @@ pub struct Capacity {
     pub library: Option<Library>,
     /// What the code is to be.
     pub optimize: Optimize,
+    /// Which of its candidates a rule gives; they come in the order of its own count, and 0 is the one that it prefers.
+    pub rank: usize,
 }
+
+/// How many candidates a rule has at most.
+pub const RANKS: usize = 6;
 
 /// What a processor starts in a cycle.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,13 +99,29 @@ pub fn schedules(
     capacity: &Capacity,
     schedules: &Schedules,
 ) -> Result<Vec<(String, Pin)>, Error> {
-    chosen::written(program, capacity, schedules)
+    let (_, chosen) = chosen::choose(program, capacity, schedules)?;
+    Ok(chosen::written(program, &chosen))
 }
 
 /// The loop nests that compute a program; `schedules` overrides the rules for the kernels that it pins. Buffers have no place in the
 /// arena yet: that is `plan`'s.
 pub fn lower(program: &IndexProgram, capacity: &Capacity, schedules: &Schedules) -> Result<Program, Error> {
     let (program, chosen) = chosen::choose(program, capacity, schedules)?;
+    Ok(lower_chosen(program, capacity, chosen))
+}
+
+/// The loop nests of `lower`, and the pins of `schedules`.
+pub fn lower_with_schedules(
+    program: &IndexProgram,
+    capacity: &Capacity,
+    schedules: &Schedules,
+) -> Result<(Program, Vec<(String, Pin)>), Error> {
+    let (prepared, chosen) = chosen::choose(program, capacity, schedules)?;
+    let pins = chosen::written(program, &chosen);
+    Ok((lower_chosen(prepared, capacity, chosen), pins))
+}
+
+fn lower_chosen(program: IndexProgram, capacity: &Capacity, chosen: Chosen) -> Program {
     let program = pack::pack_constants(order::order_constants(program, &chosen));
     let buffers = program.tensors.iter().map(|tensor| Buffer {
         name: tensor.name.clone(),
@@ -121,7 +142,7 @@ pub fn lower(program: &IndexProgram, capacity: &Capacity, schedules: &Schedules)
     let library = capacity.library.clone();
     let lowered =
         Program { name: program.name.clone(), library, buffers: buffers.collect(), steps, arena_bytes: 0 };
-    Ok(number_variables(compact::compact(lowered)))
+    number_variables(compact::compact(lowered))
 }
 
 /// What goes from one nest to the next while a program is lowered.

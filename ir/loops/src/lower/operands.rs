@@ -5,7 +5,7 @@
 
 use nablac_index::{Array, DType, Program, Role, Statement, Value, row_major_strides};
 
-use super::contraction::{Contraction, Factors, Operand, Schedule, Staged, weight};
+use super::contraction::{Contraction, Elements, Factors, Operand, Schedule, Staged};
 use super::dot::Dot;
 use super::side_by_side::SideBySide;
 
@@ -78,6 +78,7 @@ fn pack_constants(
     let Role::Constant(weights) = program.tensor(factors.constant.tensor).role.clone() else {
         return Operand { tensor: factors.constant.tensor, strides: vec![], apart: 1, unpacked: false };
     };
+    let weights = Elements::new(&weights, &factors.constant);
     let mut space: Vec<usize> =
         schedule.space.iter().map(|(l, _)| *l).filter(|l| factors.weighs(*l)).fold(vec![], |mut all, l| {
             if !all.contains(&l) {
@@ -119,7 +120,7 @@ fn pack_constants(
                 let (group, term) = (place / row.terms, place % row.terms);
                 let at = ((block * length.div_ceil(row.terms) + group) * row.sums + lane) * row.terms + term;
                 let at = if row.sums > 1 { at } else { number * length + place };
-                let value = weight(&weights, &factors.constant, &values);
+                let value = weights.at(&values);
                 packed[at] = match schedule.packed.is_float() {
                     true => value,
                     false => Value::from_i64(schedule.packed, value.as_i64()),

@@ -5,9 +5,9 @@
 
 use nablac_index::{DType, Program, Statement};
 
-use super::Capacity;
 use super::contraction::{Factors, Schedule};
 use super::dot::{self, Dot};
+use super::{Capacity, RANKS};
 use crate::instruction::Library;
 use crate::optimize::Optimize;
 
@@ -38,7 +38,7 @@ const SMALL_CHUNK: usize = 4;
 /// Where code is to be small, a remainder of a tile, which is a second copy of the code, must save more than one part in this many.
 const REMAINDER_SHARE: usize = 8;
 
-/// The schedule and the instructions of a reduction; `None` where there are no instructions for it.
+/// The schedule and the instructions of a reduction, one of the candidates; `None` where there are no instructions for it.
 pub(super) fn choose(
     program: &Program,
     statement: &Statement,
@@ -48,11 +48,15 @@ pub(super) fn choose(
 ) -> Option<(Schedule, Dot)> {
     let dots = dot::for_sums(library, program.dtype(statement.out));
     let (vectors, scalars): (Vec<Dot>, Vec<Dot>) = dots.into_iter().partition(|dot| dot.sums > 1);
-    let side_by_side = vectors.into_iter().filter_map(|dot| {
-        let (cycles, schedule) = side_by_side::choose(program, statement, factors, &dot, capacity)?;
-        Some((cycles, schedule, dot))
-    });
-    if let Some((_, schedule, dot)) = side_by_side.min_by_key(|(cycles, ..)| *cycles) {
+    let mut side_by_side: Vec<(usize, Schedule, Dot)> = vec![];
+    for dot in vectors {
+        let candidates = side_by_side::candidates(program, statement, factors, &dot, capacity);
+        side_by_side.extend(candidates.into_iter().map(|(cycles, schedule)| (cycles, schedule, dot.clone())));
+    }
+    side_by_side.sort_by_key(|(cycles, ..)| *cycles);
+    if !side_by_side.is_empty() {
+        let rank = capacity.rank.min(side_by_side.len() - 1);
+        let (_, schedule, dot) = side_by_side.swap_remove(rank);
         return Some((schedule, dot));
     }
     in_lanes(program, statement, factors, scalars.into_iter().next()?, capacity)
@@ -81,9 +85,7 @@ fn in_lanes(
     let depthwise = channel.is_none() && pixel.is_some();
     let registers = capacity.general_registers.saturating_sub(POINTERS);
     let (pixels, channels) = match (pixel, channel) {
-        (Some(p), Some(c)) => {
-            tile(&dot, factors.extents[p], factors.extents[c], registers, capacity.optimize)
-        }
+        (Some(p), Some(c)) => tile(&dot, (factors.extents[p], factors.extents[c]), registers, capacity),
         (Some(p), None) => (divided(factors.extents[p], 6), 1),
         (None, Some(c)) => (1, row(factors.extents[c], capacity.optimize)),
         (None, None) => return None,
@@ -154,7 +156,12 @@ fn reduced_order(factors: &Factors, reduced: &[usize], pixel: Option<usize>) -> 
 }
 
 /// A tile of pixels by channels: sums, a channel's constants in two registers each, a pixel's elements in two.
-fn tile(dot: &Dot, pixels: usize, channels: usize, registers: usize, optimize: Optimize) -> (usize, usize) {
+fn tile(
+    dot: &Dot,
+    (pixels, channels): (usize, usize),
+    registers: usize,
+    capacity: &Capacity,
+) -> (usize, usize) {
     let unpacked = dot.unpack.is_some();
     let cost = |p: usize, c: usize| -> usize {
         let whole_and_rest = |n: usize, size: usize| [(n / size, size), (1, n % size)];
@@ -170,14 +177,15 @@ fn tile(dot: &Dot, pixels: usize, channels: usize, registers: usize, optimize: O
         false => p * c <= VECTOR_SUMS && p.min(c) < VECTORS,
     };
     let all = (1..=pixels.min(8)).flat_map(|p| (1..=channels.min(4)).map(move |c| (p, c)));
-    let all: Vec<(usize, usize)> = all.filter(|&(p, c)| fits(p, c)).collect();
-    let least = |wanted: &dyn Fn(usize, usize) -> bool| {
-        all.iter().copied().filter(|&(p, c)| wanted(p, c)).min_by_key(|&(p, c)| (cost(p, c), p * c))
-    };
-    let best = least(&|_, _| true).unwrap_or((1, 1));
-    let whole = least(&|p, c| pixels.is_multiple_of(p) && channels.is_multiple_of(c));
-    let allowed = cost(best.0, best.1) * REMAINDER_SHARE / (REMAINDER_SHARE - 1);
-    whole.filter(|&(p, c)| optimize == Optimize::Size && cost(p, c) <= allowed).unwrap_or(best)
+    let mut all: Vec<(usize, usize)> = all.filter(|&(p, c)| fits(p, c)).collect();
+    all.sort_by_key(|&(p, c)| (cost(p, c), p * c));
+    let best = all.first().copied().unwrap_or((1, 1));
+    if capacity.optimize == Optimize::Size {
+        let allowed = cost(best.0, best.1) * REMAINDER_SHARE / (REMAINDER_SHARE - 1);
+        let whole = all.iter().find(|(p, c)| pixels.is_multiple_of(*p) && channels.is_multiple_of(*c));
+        return whole.copied().filter(|&(p, c)| cost(p, c) <= allowed).unwrap_or(best);
+    }
+    all.get(capacity.rank.min(RANKS - 1)).copied().unwrap_or(best)
 }
 
 /// The cycles of one step of a tile. The first load of a run takes one more; a pixel's two words are a run, and so are all channels'.

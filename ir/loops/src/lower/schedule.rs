@@ -7,7 +7,7 @@
 use nablac_index::{Access, Index, LoopId, Program, Role, Statement, TensorId, row_major_strides};
 
 use super::side_by_side::SideBySide;
-use super::{Capacity, lanes};
+use super::{Capacity, RANKS, lanes};
 use crate::optimize::Optimize;
 
 /// The loops of a reduction's nest, as positions in its statement.
@@ -91,7 +91,7 @@ pub(super) fn choose(
             false => capacity.general_registers.saturating_sub(BUSY_REGISTERS).max(4),
         },
     };
-    let tiles = counts.best();
+    let tiles = counts.tile(capacity.rank.min(RANKS - 1));
     let tile = |l: usize| candidates.iter().position(|&c| c == l).map_or(1, |p| tiles[p]) * lanes(l);
     let points: usize = tiles.iter().product();
     let most = if small { SMALL_UNROLLED_POINTS } else { UNROLLED_POINTS };
@@ -173,15 +173,14 @@ const REMAINDER_SHARE: usize = 12;
 const SMALL_REMAINDER_SHARE: usize = 3;
 
 impl TileCost {
-    /// The tile sizes that cost least; the smaller tile where two cost the same.
-    fn best(&self) -> Vec<usize> {
+    /// The tile sizes of a rank by what they cost; the smaller tile first where two cost the same.
+    fn tile(&self, rank: usize) -> Vec<usize> {
         let sizes = |p: usize| 1..=self.extents.get(p).copied().unwrap_or(1).clamp(1, 16);
         let pairs = sizes(0).flat_map(|a| sizes(1).map(move |b| [a, b]));
-        let best = pairs
-            .filter(|tile| self.fits(tile))
-            .min_by_key(|tile| (self.total(tile), tile.iter().product::<usize>()))
-            .unwrap_or([1, 1]);
-        best[..self.extents.len()].to_vec()
+        let mut all: Vec<[usize; 2]> = pairs.filter(|tile| self.fits(tile)).collect();
+        all.sort_by_key(|tile| (self.total(tile), tile.iter().product::<usize>()));
+        let tile = all.get(rank).or(all.last()).copied().unwrap_or([1, 1]);
+        tile[..self.extents.len()].to_vec()
     }
 
     fn loads(&self, tile: &[usize; 2]) -> usize {

@@ -5,9 +5,9 @@
 
 use nablac_index::{Program, Statement};
 
-use super::super::Capacity;
 use super::super::contraction::{Factors, Schedule};
 use super::super::dot::{Dot, Moving};
+use super::super::{Capacity, RANKS};
 use super::chunk;
 use crate::optimize::Optimize;
 
@@ -21,51 +21,52 @@ const AROUND: usize = 6;
 /// The least of a register's lanes that must hold a sum, one of so many.
 const LEAST_FILLED: usize = 2;
 
-/// The schedule of a product with these instructions; `None` where channels would not fill registers.
-pub(super) fn choose(
+/// The schedules of a product with these instructions, each with its cycles, the fewest first; none where channels would not fill
+/// registers.
+pub(super) fn candidates(
     program: &Program,
     statement: &Statement,
     factors: &Factors,
     dot: &Dot,
     capacity: &Capacity,
-) -> Option<(usize, Schedule)> {
+) -> Vec<(usize, Schedule)> {
     let reduced = statement.reduced_loops(factors.depth);
     let space = super::super::schedule::space_order(statement, factors.depth);
     let moves = |l: &usize| factors.moves(*l).is_some();
     let wide = |l: &&usize| factors.extents[**l] > 1;
     let pixel = space.iter().filter(|l| moves(l) && !factors.weighs(**l)).rfind(wide).copied();
-    let channel = space.iter().filter(|l| !moves(l) && factors.weighs(**l)).rfind(wide).copied()?;
+    let channel = space.iter().filter(|l| !moves(l) && factors.weighs(**l)).rfind(wide).copied();
+    let (Some(channel), Some(last)) = (channel, factors.moving.at.len().checked_sub(1)) else {
+        return vec![];
+    };
     let channels = factors.extents[channel];
     if channels * LEAST_FILLED < dot.sums {
-        return None;
+        return vec![];
     }
     let pixels = pixel.map_or(1, |l| factors.extents[l]);
     let terms: usize = reduced.iter().map(|&l| factors.extents[l]).product();
     let work = Work { dot, pixels, registers: channels.div_ceil(dot.sums), terms, capacity };
-    let tile = work.tile()?;
-    let cycles = work.total(tile);
     let outer = space.iter().copied().filter(|l| Some(*l) != pixel && *l != channel);
-    let mut loops: Vec<(usize, usize)> = outer.map(|l| (l, 1)).collect();
-    let around = loops.len();
-    // A panel of constants stays in the cache while pixels pass.
-    loops.push((channel, tile.1 * dot.sums));
-    loops.extend(pixel.map(|l| (l, tile.0)));
+    let outer: Vec<(usize, usize)> = outer.map(|l| (l, 1)).collect();
     let reduced: Vec<(usize, usize)> =
         super::reduced_order(factors, &reduced, pixel).into_iter().map(|l| (l, factors.extents[l])).collect();
-    let last = factors.moving.at.len().checked_sub(1)?;
     let slides =
         |l: usize| space.iter().any(|&s| factors.moves(s).map(|m| m.0) == factors.moves(l).map(|m| m.0));
     let direct = factors.moving.outside.is_none()
         && matches!(reduced[..], [(l, _)] if !slides(l) && factors.moves(l).is_some_and(|m| m.0 == last))
         && program.dtype(factors.moving.tensor) == dot.dtype;
-    let schedule = Schedule {
-        space: loops,
-        chunk: chunk(terms.next_multiple_of(dot.terms), dot.terms, capacity.optimize == Optimize::Size),
-        reduced,
-        staged: (!direct).then_some(around),
-        packed: dot.packed,
+    let schedule = |tile: (usize, usize)| {
+        // A panel of constants stays in the cache while pixels pass.
+        let inner = [(channel, tile.1 * dot.sums)].into_iter().chain(pixel.map(|l| (l, tile.0)));
+        Schedule {
+            space: outer.iter().copied().chain(inner).collect(),
+            chunk: chunk(terms.next_multiple_of(dot.terms), dot.terms, capacity.optimize == Optimize::Size),
+            reduced: reduced.clone(),
+            staged: (!direct).then_some(outer.len()),
+            packed: dot.packed,
+        }
     };
-    Some((cycles, schedule))
+    work.tiles().into_iter().take(RANKS).map(|tile| (work.total(tile), schedule(tile))).collect()
 }
 
 /// What is to be done for one row: every term of every pixel in every register of channels.
@@ -78,8 +79,8 @@ struct Work<'c> {
 }
 
 impl Work<'_> {
-    /// The tile of pixels by registers of channels that takes the fewest cycles.
-    fn tile(&self) -> Option<(usize, usize)> {
+    /// The tiles of pixels by registers of channels, the one that takes the fewest cycles first.
+    fn tiles(&self) -> Vec<(usize, usize)> {
         let all = (1..=self.pixels.min(MOST_PIXELS))
             .flat_map(|p| (1..=self.registers.min(MOST_REGISTERS)).map(move |c| (p, c)));
         // What is computed at run time may be held in other registers.
@@ -93,7 +94,9 @@ impl Work<'_> {
             let between = usize::from(self.takes(&self.dot.multiply) > 1);
             p * c + operands + between <= self.capacity.vector_registers
         };
-        all.filter(fits).min_by_key(|&tile| (self.total(tile), tile.0 * tile.1))
+        let mut tiles: Vec<(usize, usize)> = all.filter(fits).collect();
+        tiles.sort_by_key(|&tile| (self.total(tile), tile.0 * tile.1));
+        tiles
     }
 
     /// The cycles of all tiles and of what remains, in parts of one.
