@@ -80,7 +80,11 @@ impl<'p> Probe<'p> {
 
     /// The instruction that means what a statement on these places does.
     pub(super) fn find(&self, statement: Statement) -> Option<String> {
-        let body = [statement];
-        self.library.find(&self.program, &self.kernel, &body).map(|instruction| instruction.name.clone())
+        self.find_all(&[statement])
+    }
+
+    /// The same of several statements.
+    pub(super) fn find_all(&self, body: &[Statement]) -> Option<String> {
+        self.library.find(&self.program, &self.kernel, body).map(|instruction| instruction.name.clone())
     }
 }

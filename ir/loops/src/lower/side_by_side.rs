@@ -8,7 +8,9 @@ use nablac_index::{DType, Expr, Index, LoopId, TensorId, row_major_strides};
 use super::dot;
 use super::group::Group;
 use super::nest::{Environment, Nest};
+use super::probe::Probe;
 use super::reduction::{Tile, wrap};
+use crate::instruction::Library;
 use crate::program::Statement;
 
 /// Iterations of a loop that are the lanes of one register.
@@ -95,6 +97,51 @@ impl<'a> Nest<'_, 'a> {
         wrap(&s.variables, lines)
     }
 
+    /// Stores what becomes of sums that have a register each, where neighbours along a tile's loop can go into the lanes of one, and
+    /// instructions do the rest to all of them; `None` where they cannot. `l` is the statement's loop that is the tile's loop `place`.
+    pub(super) fn end_together(
+        &mut self,
+        group: &Group<'a>,
+        (tile, place, l): (&Tile, usize, usize),
+        sums: TensorId,
+        environment: &Environment,
+    ) -> Option<Vec<Statement>> {
+        let (variable, count) = tile[place];
+        let dtype = self.lowering.program.dtype(group.main.out);
+        let (lanes, gather) = gathering(self.lowering.library?, dtype, count)?;
+        let before = self.kernel.registers.len();
+        let together = self.vector("together", dtype, vec![lanes]);
+        let lane = self.fresh("lane", (0, lanes as i64 - 1));
+        let mut outer = tile.clone();
+        let first = match count / lanes {
+            1 => {
+                outer.remove(place);
+                Index::default()
+            }
+            registers => {
+                outer[place].1 = registers;
+                Index::of_loop(variable) * lanes as i64
+            }
+        };
+        let put = |k: usize| {
+            let mut at: Vec<Index> = tile.iter().map(|(v, _)| Index::of_loop(*v)).collect();
+            at[place] = first.clone() + k as i64;
+            dot::set(together, vec![Index::constant(k as i64)], Expr::read(sums, at))
+        };
+        let mut lines = vec![Statement::Use { instruction: gather, body: (0..lanes).map(put).collect() }];
+        let mut environment = environment.clone();
+        let own = environment[l].take()? - Index::of_loop(variable);
+        environment[l] = Some(own + first.clone() + Index::of_loop(lane));
+        let sum = Expr::read(together, vec![Index::of_loop(lane)]);
+        let store = self.last_store(group, &environment, sum);
+        let Some(stored) = self.lanes(lane, lanes, &store) else {
+            self.kernel.registers.truncate(before);
+            return None;
+        };
+        lines.extend(stored);
+        Some(wrap(&outer, lines))
+    }
+
     /// A variable for the lanes, and where the statement's loops are with it.
     pub(super) fn lane(&mut self, s: &Sums) -> (LoopId, Environment) {
         let lane = self.fresh("lane", (0, s.filled as i64 - 1));
@@ -107,6 +154,24 @@ impl<'a> Nest<'_, 'a> {
     fn dtype(&self, s: &Sums) -> DType {
         self.lowering.program.dtype(s.group.main.out)
     }
+}
+
+/// The most lanes that a whole number of registers with so many sums together have, and the instruction that puts single registers
+/// into one's lanes.
+fn gathering(library: &Library, dtype: DType, count: usize) -> Option<(usize, String)> {
+    let mut widths: Vec<usize> =
+        library.vectors.iter().filter(|v| v.dtype == dtype).map(|v| v.lanes).collect();
+    widths.sort_unstable();
+    widths.into_iter().rev().filter(|lanes| count.is_multiple_of(*lanes)).find_map(|lanes| {
+        let mut probe = Probe::new(library);
+        let to = probe.vector(dtype, lanes).0;
+        let line = |k: usize| {
+            let value = Expr::read(probe.scalar(dtype), vec![]);
+            dot::set(to, vec![Index::default(), Index::constant(k as i64)], value)
+        };
+        let lines: Vec<Statement> = (0..lanes).map(line).collect();
+        Some((lanes, probe.find_all(&lines)?))
+    })
 }
 
 /// A loop's iterations in steps: first iteration, one past the last, and the step. What lies side by side fills registers as far as it

@@ -126,8 +126,13 @@ impl<'a> Nest<'_, 'a> {
         let first = self.initial_value(t.group, &environment);
         let mut statements = wrap(&variables, vec![dot::set(sum, at.clone(), first)]);
         statements.extend(self.terms(t, &place, &tile, sum));
-        statements
-            .extend(wrap(&variables, vec![self.last_store(t.group, &environment, Expr::read(sum, at))]));
+        let together = (0..tile.len()).rev().find_map(|place| {
+            self.end_together(t.group, (&variables, place, tile[place].l), sum, &environment)
+        });
+        let one_by_one = |nest: &mut Self| {
+            wrap(&variables, vec![nest.last_store(t.group, &environment, Expr::read(sum, at))])
+        };
+        statements.extend(together.unwrap_or_else(|| one_by_one(self)));
         statements
     }
 
