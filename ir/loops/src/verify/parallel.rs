@@ -11,11 +11,8 @@ use nablac_index::{Atom, Expr, Index, Reduce, TensorId};
 use crate::bounds::Bounds;
 use crate::error::Error;
 use crate::flatten::flatten;
-use crate::parts::Parts;
+use crate::parts::{MOST_PARTS, Parts};
 use crate::program::{For, Kernel, Kind, Program, Statement};
-
-/// More parts than processors that share a memory have threads.
-const MOST_PARTS: usize = 256;
 
 /// Checks the parallel loops of a kernel below repetitions with these extents, all other rules of which hold.
 pub(super) fn verify(program: &Program, kernel: &Kernel, counters: &[usize]) -> Result<(), Error> {
@@ -60,13 +57,21 @@ impl Checker<'_> {
             return Err("it is parallel, but its bounds vary".into());
         }
         if let Some(register) = self.register(nest, bounds) {
-            return Err(format!("register `{}` is used inside and outside of a parallel loop", name(register)));
+            return Err(format!(
+                "register `{}` is used inside and outside of a parallel loop",
+                name(register)
+            ));
         }
-        if let Some(buffer) = shared(self.program, nest, bounds) {
-            return Err(format!("parts of it may use the same elements of `{}`, and write them", name(buffer)));
+        if let Some(buffer) = shared(self.program, nest, bounds).first() {
+            return Err(format!(
+                "parts of it may use the same elements of `{}`, and write them",
+                name(*buffer)
+            ));
         }
         match self.overlap(nest) {
-            Some((a, b)) => Err(format!("parts of it use `{}` and `{}`, which share bytes", name(a), name(b))),
+            Some((a, b)) => {
+                Err(format!("parts of it use `{}` and `{}`, which share bytes", name(a), name(b)))
+            }
             None => Ok(()),
         }
     }
@@ -106,31 +111,32 @@ fn registers(program: &Program, body: &[Statement], bounds: &Bounds) -> BTreeMap
     found
 }
 
-/// A buffer that one part of a loop writes and another one may use at the same place.
-pub(crate) fn shared(program: &Program, nest: &For, bounds: &Bounds) -> Option<TensorId> {
-    let parts = Parts::of(nest).filter(|parts| parts.count > 1)?;
+/// The buffers that one part of a loop writes and another one may use at the same place.
+pub(crate) fn shared(program: &Program, nest: &For, bounds: &Bounds) -> Vec<TensorId> {
+    let Some(parts) = Parts::of(nest).filter(|parts| parts.count > 1) else { return vec![] };
     let mut written = BTreeSet::new();
     reach(&nest.body, &bounds.inside(nest), &mut |reach, _| {
         if reach.write && !program.is_register(reach.tensor) {
             written.insert(reach.tensor);
         }
     });
-    written.into_iter().find(|&id| {
-        let views = views(program, nest, bounds, id);
+    let conflict = |id: &TensorId| {
+        let views = views(program, nest, bounds, *id);
         let mut ranges = vec![vec![Range::Nothing; parts.count]; views.len()];
         for part in 0..parts.count {
             let (begin, end) = parts.range(part);
             let (lower, upper) = (vec![begin.into()], vec![end.into()]);
             let own = For { lower, upper, body: vec![], ..*nest };
             reach(&nest.body, &bounds.inside(&own), &mut |reach, bounds| {
-                if reach.tensor == id && !bounds.is_empty() {
+                if reach.tensor == *id && !bounds.is_empty() {
                     let all = views.iter().zip(&mut ranges);
                     all.for_each(|(view, ranges)| ranges[part].join(view.range(program, &reach, bounds)));
                 }
             });
         }
         !ranges.into_iter().any(apart)
-    })
+    };
+    written.into_iter().filter(conflict).collect()
 }
 
 /// An access.
