@@ -9,7 +9,7 @@ use nablac_index::Index;
 use crate::program::{For, Kind};
 
 /// More parts than processors that share a memory have threads.
-pub(crate) const MOST_PARTS: usize = 256;
+pub const MOST_PARTS: usize = 256;
 
 /// A parallel loop in parts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
