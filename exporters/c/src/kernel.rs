@@ -1,12 +1,12 @@
 //! Kernels that are alike as one C function.
 //!
-//! Owns the function's loops and its stores. What expressions look like is `expression`'s matter, which variables
-//! the registers become is `scalar`'s.
+//! Owns the function's blocks and its stores. Its loops are `nest`'s matter, what expressions look like `expression`'s, which variables
+//! the registers become `scalar`'s.
 
 use std::collections::BTreeSet;
 
 use nablac_index::{Expr, Index, LoopId, Reduce, TensorId};
-use nablac_loops::{Bounds, Family, For, Kernel, Parts, Program, Statement, expand, operation_of, prune};
+use nablac_loops::{Bounds, Family, Kernel, Program, Statement, expand, operation_of, prune};
 
 use crate::error::Error;
 use crate::helper::Helpers;
@@ -17,7 +17,7 @@ use crate::name::{Names, identifier};
 use crate::part::Around;
 use crate::scalar::{Place, Scalar, Scalars, lanes};
 use crate::signature::{parameters, signature};
-use crate::writer::{Level, Used, Writer};
+use crate::writer::{Used, Writer};
 
 /// The widest line of a comment.
 const COMMENT_WIDTH: usize = 110;
@@ -158,7 +158,7 @@ fn elements(kernel: &Kernel, names: &mut Names) -> Vec<Vec<String>> {
 
 /// The text of a function's body as it grows.
 pub struct Body<'a, 'w> {
-    kernel: &'a Kernel,
+    pub kernel: &'a Kernel,
     pub scalars: Scalars<'a>,
     /// The scalars whose values are read somewhere.
     read: BTreeSet<Scalar>,
@@ -170,7 +170,7 @@ pub struct Body<'a, 'w> {
     pub functions: String,
     pub parallel_loops: usize,
     /// What those need to know of the function, if there are any.
-    around: Option<Around<'w>>,
+    pub around: Option<Around<'w>>,
     /// How many registers, the last ones, are passed.
     passed_numbers: usize,
     /// The constants that are passed.
@@ -219,7 +219,7 @@ impl<'a, 'w> Body<'a, 'w> {
     }
 
     /// The statements of one block; `pending` are the scalars that it declares, or blocks inside of it do.
-    fn block(&mut self, body: &[Statement], pending: BTreeSet<Scalar>) -> Result<(), Error> {
+    pub fn block(&mut self, body: &[Statement], pending: BTreeSet<Scalar>) -> Result<(), Error> {
         let mark = self.names.mark();
         let declared = self.scalars.declared(&pending, body);
         let top = declared.iter().filter(|(_, place)| *place == Place::Top);
@@ -306,78 +306,6 @@ impl<'a, 'w> Body<'a, 'w> {
         if !self.read.contains(&scalar) {
             self.line(&format!("(void){};", self.name(scalar)));
         }
-    }
-
-    fn nest(&mut self, nest: &For, pending: BTreeSet<Scalar>) -> Result<(), Error> {
-        if let (Some(parts), Some(around)) = (Parts::of(nest).filter(|parts| parts.count > 1), self.around) {
-            return self.parallel(nest, parts, around, pending);
-        }
-        let stem = self.stem(nest);
-        let begin = self.limit(&nest.lower, &stem, "begin")?;
-        let end = self.limit(&nest.upper, &stem, "end")?;
-        let anchors = self.writer.anchors.len();
-        let moves = self.moving_anchors(nest)?;
-        self.counted(nest, &stem, [&begin, &end], moves, pending)?;
-        self.writer.anchors.truncate(anchors);
-        Ok(())
-    }
-
-    /// What a loop's variable is to be called.
-    pub fn stem(&self, nest: &For) -> String {
-        identifier(&self.kernel.variables[nest.variable.0 as usize], "i")
-    }
-
-    /// A loop between these bounds; `moves` are lines at its end.
-    pub fn counted(
-        &mut self,
-        nest: &For,
-        stem: &str,
-        [begin, end]: [&str; 2],
-        moves: Vec<String>,
-        pending: BTreeSet<Scalar>,
-    ) -> Result<(), Error> {
-        let mark = self.names.mark();
-        let name = self.names.claim(stem);
-        let step = if nest.step == 1 { format!("{name}++") } else { format!("{name} += {}", nest.step) };
-        self.line(&format!("for (int32_t {name} = {begin}; {name} < {end}; {step}) {{"));
-        let outside = self.writer.bounds.clone();
-        self.writer.bounds = outside.inside(nest);
-        self.writer.variables[nest.variable.0 as usize] = name;
-        self.depth += 1;
-        self.block(&nest.body, pending)?;
-        moves.iter().for_each(|line| self.line(line));
-        self.depth -= 1;
-        self.writer.bounds = outside;
-        self.names.release(mark);
-        self.line("}");
-        Ok(())
-    }
-
-    /// A bound of a loop: in place where it is one index, else as a constant of its own in front of the loop.
-    fn limit(&mut self, bounds: &[Index], variable: &str, which: &str) -> Result<String, Error> {
-        let operation = if which == "begin" { nablac_index::Binary::Max } else { nablac_index::Binary::Min };
-        let mut text = String::new();
-        for bound in bounds {
-            let next = self.writer.index(bound)?;
-            let next = if crate::writer::is_wide(bound) {
-                format!("(int32_t){}", next.at(Level::Prefix))
-            } else {
-                next.text
-            };
-            text = match text.is_empty() {
-                true => next,
-                false => {
-                    let function = self.writer.helpers.binary(operation, nablac_index::DType::I32);
-                    format!("{function}({text}, {next})")
-                }
-            };
-        }
-        if bounds.len() == 1 {
-            return Ok(text);
-        }
-        let name = self.names.claim(&format!("{variable}_{which}"));
-        self.line(&format!("const int32_t {name} = {text};"));
-        Ok(name)
     }
 
     /// One instruction; `new` says whether it declares the register that it writes.

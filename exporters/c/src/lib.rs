@@ -16,6 +16,7 @@ mod kernel;
 mod literal;
 mod metadata;
 mod name;
+mod nest;
 mod part;
 mod pool;
 mod repeated;
