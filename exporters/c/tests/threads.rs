@@ -89,15 +89,17 @@ NESTS_KERNEL static void nests_rows(nests_pool_t *pool, const float *NESTS_RESTR
 fn threads_never_meet_in_memory() {
     let program = program(NESTS);
     let folder = export(&program, &options(&program, inputs())).unwrap();
-    let (passed, report) = threads_selftest(&Work::new("threads-watched"), &folder);
-    assert!(passed, "{report}");
+    for looks in [0, 2000] {
+        let (passed, report) = threads_selftest(&Work::new("threads-watched"), &folder, looks);
+        assert!(passed, "{looks}: {report}");
+    }
     // The watch itself is awake: without the copy of each part they do meet.
     let racing = |(path, text): &(std::path::PathBuf, String)| {
         (path.clone(), text.replace("8 * (i / 2)", "8 * (i / 8)"))
     };
     let broken = Folder { files: folder.files.iter().map(racing).collect(), ..folder.clone() };
     assert!(broken != folder);
-    let (passed, report) = threads_selftest(&Work::new("threads-racing"), &broken);
+    let (passed, report) = threads_selftest(&Work::new("threads-racing"), &broken, 2000);
     assert!(!passed, "{report}");
 }
 

@@ -136,20 +136,14 @@ pub fn compile_everywhere(work: &Work, folder: &Folder, with_tests: bool) {
 
 /// Builds an executable in the folder, with sanitizers that end it at once.
 fn build_sanitized(root: &Path, folder: &Folder, files: Vec<String>, executable: &str) -> PathBuf {
-    build_with("-fsanitize=address,undefined", root, folder, files, executable)
+    build_with(&["-fsanitize=address,undefined"], root, folder, files, executable)
 }
 
-fn build_with(
-    sanitizers: &str,
-    root: &Path,
-    folder: &Folder,
-    files: Vec<String>,
-    executable: &str,
-) -> PathBuf {
+fn build_with(flags: &[&str], root: &Path, folder: &Folder, files: Vec<String>, executable: &str) -> PathBuf {
     let (compiler, language) = compilers()[0];
     let mut command = Command::new(compiler);
     command.args(language).args(STRICT).args(includes(root, folder));
-    command.args(["-O1", "-ffp-contract=off", sanitizers, "-fno-sanitize-recover=all"]);
+    command.args(["-O1", "-ffp-contract=off", "-fno-sanitize-recover=all"]).args(flags);
     if folder.threads > 1 {
         command.arg("-pthread");
     }
@@ -167,10 +161,12 @@ pub fn selftest(work: &Work, folder: &Folder) -> (bool, String) {
     (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The same as a program whose threads are watched: every access that races is reported.
-pub fn threads_selftest(work: &Work, folder: &Folder) -> (bool, String) {
+/// The same as a program whose threads are watched: every access that races is reported. They look so often for work before they sleep.
+pub fn threads_selftest(work: &Work, folder: &Folder, looks: u32) -> (bool, String) {
     let root = work.write(folder);
-    let program = build_with("-fsanitize=thread", &root, folder, c_files(&root, folder), "threads");
+    let looks = format!("-D{}_POOL_LOOKS={looks}", folder.name.to_uppercase());
+    let flags = ["-fsanitize=thread", &looks];
+    let program = build_with(&flags, &root, folder, c_files(&root, folder), "threads");
     let output = Command::new(program).output().unwrap();
     let report = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&report).into_owned())
