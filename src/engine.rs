@@ -120,6 +120,7 @@ pub fn execute(
         output_bytes: library.outputs.iter().map(Port::bytes).collect(),
         arena_bytes: library.arena_bytes,
         steps: library.folder.steps.clone(),
+        threads: library.folder.threads,
     };
     let bytes = |sample: &Sample| sample.iter().map(|array| array.bytes().to_vec()).collect();
     let samples: Vec<nablac_run::Sample> = samples.iter().map(bytes).collect();

@@ -141,7 +141,7 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
     }
 
     begin(Stage::Schedule);
-    let capacity = capacity(&options.machine, options.schedules.optimize)?;
+    let capacity = capacity(&options.machine, options.schedules.optimize, options.schedules.threads)?;
     let schedules = defaults::choose(&program, &options.machine, &capacity, &options.schedules.parsed);
     let schedules = schedules.map_err(|error| options.schedules.failure(error))?;
     if options.after == Stage::Schedule {
@@ -172,8 +172,13 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
     Ok(Form::C(nests, folder))
 }
 
-/// What a machine offers to a nest, and what the nest is to be.
-pub fn capacity(machine: &Machine, optimize: Optimize) -> Result<Capacity> {
+/// What a machine offers to a nest, what the nest is to be, and on how many threads; 0 is 1.
+pub fn capacity(machine: &Machine, optimize: Optimize, threads: usize) -> Result<Capacity> {
+    if threads > 1 && !machine.threads {
+        let message = format!("`{}` has no threads, but {threads} are asked for", machine.name);
+        return Err(Failure::new(Code::Option, message)
+            .help("leave `--threads` out, or name a target that has them: `host`"));
+    }
     let pipeline =
         machine.pipeline.map_or_else(nablac_loops::Pipeline::default, |own| nablac_loops::Pipeline {
             issues: own.issues as usize,
@@ -195,6 +200,7 @@ pub fn capacity(machine: &Machine, optimize: Optimize) -> Result<Capacity> {
         library: machine.library()?,
         optimize,
         rank: 0,
+        threads: if machine.threads { threads.max(1) } else { 0 },
     })
 }
 

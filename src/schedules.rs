@@ -18,6 +18,8 @@ pub struct Schedules {
     pub parsed: schedule::Schedules,
     /// What the code is to be where they leave it open.
     pub optimize: Optimize,
+    /// How many threads they run on where the files leave it open; 0 is 1.
+    pub threads: usize,
 }
 
 impl Schedules {

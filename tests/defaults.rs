@@ -37,7 +37,7 @@ fn views(machine: &Machine) -> Program {
 
 /// All that a program's nests are predicted to take.
 fn predicted(program: &Program, machine: &Machine, schedules: &nablac_loops::schedule::Schedules) -> f64 {
-    let capacity = pipeline::capacity(machine, Optimize::Time).unwrap();
+    let capacity = pipeline::capacity(machine, Optimize::Time, 1).unwrap();
     let nests = nablac_loops::lower(program, &capacity, schedules).unwrap();
     nablac_predictor::predictions(&nests, machine).unwrap().values().map(|own| own.cycles).sum()
 }
@@ -47,7 +47,7 @@ fn no_default_is_predicted_to_be_slower_than_the_rules_own() {
     for name in ["cortex-m4", "x86-64-v3"] {
         let machine = Machine::load(name).unwrap();
         let program = views(&machine);
-        let capacity = pipeline::capacity(&machine, Optimize::Time).unwrap();
+        let capacity = pipeline::capacity(&machine, Optimize::Time, 1).unwrap();
         let parsed = defaults::choose(&program, &machine, &capacity, &Default::default()).unwrap();
         let own = predicted(&program, &machine, &parsed);
         let rule = predicted(&program, &machine, &Default::default());
@@ -62,7 +62,7 @@ fn what_is_asked_for_stays() {
     let pin = "pin conv1 { for i  for j  for f  for u  for v }";
     asked_for.add("slow.sched", pin.into()).unwrap();
     let program = views(&machine);
-    let capacity = pipeline::capacity(&machine, Optimize::Time).unwrap();
+    let capacity = pipeline::capacity(&machine, Optimize::Time, 1).unwrap();
     let chosen = defaults::choose(&program, &machine, &capacity, &asked_for.parsed).unwrap();
     let of_conv1 = chosen.pins().filter(|pin| pin.kernels[0].text == "conv1");
     assert_eq!(of_conv1.collect::<Vec<_>>(), asked_for.parsed.pins().collect::<Vec<_>>());

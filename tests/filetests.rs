@@ -8,6 +8,7 @@
 //! ; target: NAME           what the schedules are for; the host if the line is not there
 //! ; schedule: LINE         a line of the schedules that are forced
 //! ; optimize: GOAL         what the code is to be: time, or size
+//! ; threads: N             how many threads run kernels with much work
 //! ; error: TEXT            the stage must fail, and its error contain the text
 //! ; run: f([1.0, 2.0]) == [3.0]     a call: the elements of each input and output, in row-major order, on every engine;
 //!                          `~=` allows floats 1e-5 × max(1, range of what is expected)
@@ -45,6 +46,7 @@ struct Test {
     target: String,
     schedule: String,
     optimize: Optimize,
+    threads: usize,
     errors: Vec<String>,
     /// Sequences of calls; each begins with the states' initial values.
     calls: Vec<Vec<String>>,
@@ -61,6 +63,7 @@ fn read(path: &Path) -> Test {
         target: "host".into(),
         schedule: String::new(),
         optimize: Optimize::default(),
+        threads: 1,
         errors: vec![],
         calls: vec![],
         input: String::new(),
@@ -84,6 +87,8 @@ fn read(path: &Path) -> Test {
             test.schedule += &format!("{line}\n");
         } else if let Some(goal) = line.strip_prefix("; optimize: ") {
             test.optimize = Optimize::from_name(goal.trim()).expect("`; optimize:` names a goal");
+        } else if let Some(threads) = line.strip_prefix("; threads: ") {
+            test.threads = threads.trim().parse().expect("`; threads:` gives a number");
         } else if let Some(error) = line.strip_prefix("; error: ") {
             test.errors.push(error.into());
         } else if let Some(call) = line.strip_prefix("; run: ") {
@@ -127,7 +132,7 @@ const STAGES: &[&str] =
 /// What stage `name` makes of the form; a form that is further on already stays what it is.
 fn apply(name: &str, form: Form, test: &Test) -> Result<Form, String> {
     let machine = Machine::load(&test.target).map_err(|e| e.to_string())?;
-    let capacity = pipeline::capacity(&machine, test.optimize).map_err(|e| e.to_string())?;
+    let capacity = pipeline::capacity(&machine, test.optimize, test.threads).map_err(|e| e.to_string())?;
     let mut schedules = Schedules::default();
     schedules.add("schedule", test.schedule.clone()).map_err(|e| e.to_string())?;
     let form = match (name, form) {

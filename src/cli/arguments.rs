@@ -13,7 +13,7 @@ use nablac::schedules::Schedules;
 use nablac_c::Vector;
 use nablac_graph::Requantization;
 use nablac_graph::limits::{Limit, Limits, read_file};
-use nablac_loops::Optimize;
+use nablac_loops::{MOST_PARTS, Optimize};
 use nablac_machine::{Machine, parse_size};
 
 use super::talk::Talk;
@@ -109,6 +109,14 @@ fn at_least_one(text: &str) -> std::result::Result<usize, String> {
     if count > 0 { Ok(count) } else { Err("it must be at least 1".into()) }
 }
 
+/// A number of threads.
+fn threads(text: &str) -> std::result::Result<usize, String> {
+    match at_least_one(text)? {
+        count if count <= MOST_PARTS => Ok(count),
+        _ => Err(format!("at most {MOST_PARTS} are supported")),
+    }
+}
+
 /// What code is to be, by its name.
 fn goal(name: &str) -> std::result::Result<Optimize, String> {
     let names: Vec<&str> = Optimize::ALL.iter().map(|goal| goal.name()).collect();
@@ -156,6 +164,7 @@ impl ModelArguments {
     ) -> Result<Form> {
         let without_effect = match schedules.parsed.items.is_empty() {
             false => Some("--schedule"),
+            true if schedules.threads > 1 => Some("--threads"),
             true => (schedules.optimize != Optimize::default()).then_some("--optimize"),
         };
         if let Some(option) = without_effect.filter(|_| after < Stage::Schedule) {
@@ -218,6 +227,9 @@ pub struct ScheduleArguments {
     /// rather than -O3. Both compute the same integers.
     #[arg(long, help_heading = "Schedules", value_name = "GOAL", default_value = "time", value_parser = goal)]
     optimize: Optimize,
+    /// Run kernels with much work on so many threads, the caller's included, on a target that has them. Results are the same, bit by bit.
+    #[arg(long, help_heading = "Schedules", value_name = "N", default_value_t = 1, value_parser = threads)]
+    threads: usize,
 }
 
 impl ScheduleArguments {
@@ -225,6 +237,7 @@ impl ScheduleArguments {
     pub fn read(&self) -> Result<Schedules> {
         let mut schedules = Schedules::read(&self.files)?;
         schedules.optimize = self.optimize;
+        schedules.threads = self.threads;
         Ok(schedules)
     }
 

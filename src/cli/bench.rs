@@ -102,7 +102,11 @@ pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
 /// The figures of one target.
 fn result(machine: &Machine, execution: &Execution) -> Value {
     let figures = serde_json::to_value(&execution.measurement).unwrap_or_default();
-    merged([json!({ "target": machine.name }), figures, json!({ "layers": execution.layers })])
+    merged([
+        json!({ "target": machine.name, "threads": execution.threads }),
+        figures,
+        json!({ "layers": execution.layers }),
+    ])
 }
 
 fn merged<const N: usize>(objects: [Value; N]) -> Value {
@@ -113,6 +117,10 @@ fn merged<const N: usize>(objects: [Value; N]) -> Value {
 fn report(measured: &[(&Machine, Execution)]) -> String {
     let mut rows = vec![vec![String::new()]];
     rows[0].extend(measured.iter().map(|(machine, _)| machine.name.clone()));
+    if measured.iter().any(|(_, execution)| execution.threads > 1) {
+        let threads = measured.iter().map(|(_, execution)| execution.threads.to_string());
+        rows.push(["threads".to_string()].into_iter().chain(threads).collect());
+    }
     let mut row = |name: &str, figure: &dyn Fn(&Measurement) -> Option<u64>| {
         let figures: Vec<Option<u64>> = measured.iter().map(|(_, e)| figure(&e.measurement)).collect();
         if figures.iter().any(Option::is_some) {

@@ -85,6 +85,7 @@ pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
         "arena_bytes": footprint.arena_bytes,
         "weight_bytes": footprint.weight_bytes,
         "kernels": kernels,
+        "threads": made.threads,
         "vectors": count,
         "files": files.iter().map(|file| file.path.clone()).collect::<Vec<_>>(),
     });
@@ -92,6 +93,9 @@ pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
     report += &format!("  arena    {} bytes of RAM\n", text::number(footprint.arena_bytes as u64));
     report += &format!("  weights  {} bytes of flash\n", text::number(footprint.weight_bytes as u64));
     report += &format!("  kernels  {kernels}\n");
+    if made.threads > 1 {
+        report += &format!("  threads  {}\n", made.threads);
+    }
     report += &format!("  vectors  {count} in the self-test, from the interpreter\n\n");
     Ok(Answer::new(fields, report + &file_table(&files)))
 }

@@ -71,6 +71,8 @@ pub struct Execution {
     pub measurement: Measurement,
     /// What each layer cost.
     pub layers: Vec<Layer>,
+    /// How many threads it ran on.
+    pub threads: usize,
 }
 
 impl BuildArguments {
@@ -117,7 +119,7 @@ impl BuildArguments {
         let predicted = predicted.map_err(|error| Failure::new(Code::BrokenStage, error))?;
         let predicted = predicted.into_iter().map(|(kernel, own)| (kernel, own.cycles)).collect();
         let layers = layers(nests, &folder.functions, &predicted, &measurement);
-        Ok(Execution { outputs, measurement, layers })
+        Ok(Execution { outputs, measurement, layers, threads: folder.threads })
     }
 }
 

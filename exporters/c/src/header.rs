@@ -4,8 +4,8 @@ use nablac_loops::{Buffer, Program, arena_alignment};
 
 use crate::identifiers::Identifiers;
 use crate::literal::{c_type, comment_text};
-use crate::state;
 use crate::{Options, Scale};
+use crate::{pool, state};
 
 /// The text of `NAME.h`.
 pub fn header(program: &Program, identifiers: &Identifiers, options: &Options) -> String {
@@ -27,6 +27,12 @@ pub fn header(program: &Program, identifiers: &Identifiers, options: &Options) -
         .replace("@ARENA_SIZE@", &program.arena_bytes.to_string())
         .replace("@ARENA_ALIGN@", &arena_alignment(program).to_string())
         .replace("@RESET@\n", state::declaration(program))
+        .replace("@POOL_TYPE@\n", pool::only(program, pool::TYPE))
+        .replace("@COMMA@", pool::only(program, ","))
+        .replace("@POOL_STATUS@\n", pool::only(program, pool::STATUS))
+        .replace("@POOL_FIELD@\n", pool::only(program, pool::FIELD))
+        .replace("@SET_POOL@\n", pool::only(program, pool::DECLARATION))
+        .replace("@THREADS@", &program.threads().to_string())
         .replace("@SHAPES@\n", &shapes)
         .replace("@PLACES@", &places)
         .replace("@NAME@", prefix)

@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 
 use nablac_index::TensorId;
-use nablac_loops::{Family, Program, Role};
+use nablac_loops::{Family, Parts, Program, Role, Statement};
 
 use crate::instruction;
 use crate::name::{Names, identifier};
+use crate::part::PartNames;
 
 /// The C names of a program.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct Identifiers {
     pub initials: BTreeMap<TensorId, String>,
     /// The function of each kernel; those that are alike have one.
     pub kernels: BTreeMap<String, String>,
+    /// The parallel loops of each family's first kernel.
+    pub parts: BTreeMap<String, Vec<PartNames>>,
     /// What names inside of functions must not hide.
     pub file: Names,
     paths: Paths,
@@ -35,6 +38,9 @@ impl Identifiers {
         let mut file = Names::default();
         let own = ["init", "run", "reset", "selftest", "ctx_t", "status_t"];
         own.into_iter().for_each(|name| _ = file.claim(&format!("{prefix}_{name}")));
+        let pool = ["pool_t", "pool_run", "pool_start", "pool_stop", "set_pool", "part_t", "worker_t"];
+        let pool = pool.into_iter().filter(|_| program.threads() > 1);
+        pool.for_each(|name| _ = file.claim(&format!("{prefix}_{name}")));
         (0..program.inputs().len()).for_each(|k| _ = file.claim(&format!("{prefix}_input{k}")));
         (0..program.outputs().len()).for_each(|k| _ = file.claim(&format!("{prefix}_output{k}")));
         let library = program.library.iter();
@@ -48,6 +54,9 @@ impl Identifiers {
             let name = file.claim(&wanted);
             kernels.extend(family.calls.iter().map(|call| (call.kernel.clone(), name.clone())));
         }
+        let parts = families.iter().filter(|family| family.kernel.parts() > 1);
+        let parts = parts.map(|family| (family.kernel.name.clone(), part_names(family, &kernels, &mut file)));
+        let parts = parts.collect();
         let mut buffers = vec![];
         let mut pointers = file.clone();
         for buffer in &program.buffers {
@@ -65,8 +74,31 @@ impl Identifiers {
             let stem = identifier(paths.own(&program.buffer(id).name), "t");
             initials.insert(id, file.claim(&format!("{prefix}_weights_{stem}_initial")));
         }
-        Identifiers { upper: prefix.to_ascii_uppercase(), prefix, buffers, initials, kernels, file, paths }
+        Identifiers {
+            upper: prefix.to_ascii_uppercase(),
+            prefix,
+            buffers,
+            initials,
+            kernels,
+            parts,
+            file,
+            paths,
+        }
     }
+}
+
+/// The names of a family's parallel loops.
+fn part_names(family: &Family, kernels: &BTreeMap<String, String>, file: &mut Names) -> Vec<PartNames> {
+    let mut names = vec![];
+    family.kernel.visit(&mut |statement| {
+        if matches!(statement, Statement::For(nest) if Parts::of(nest).is_some()) {
+            let kernel = &kernels[&family.kernel.name];
+            let function = file.claim(&format!("{kernel}_part"));
+            let [structure, thread] = ["t", "run"].map(|end| file.claim(&format!("{function}_{end}")));
+            names.push(PartNames { function, structure, thread });
+        }
+    });
+    names
 }
 
 /// What everything in the library of this name begins with. Two underscores in a row are C++'s own.

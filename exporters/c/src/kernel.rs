@@ -1,12 +1,12 @@
 //! Kernels that are alike as one C function.
 //!
-//! Owns the function's loops and its stores. What expressions look like is `expression`'s matter, which variables
-//! the registers become is `scalar`'s.
+//! Owns the function's blocks and its stores. Its loops are `nest`'s matter, what expressions look like `expression`'s, which variables
+//! the registers become `scalar`'s.
 
 use std::collections::BTreeSet;
 
 use nablac_index::{Expr, Index, LoopId, Reduce, TensorId};
-use nablac_loops::{Bounds, Family, For, Kernel, Program, Statement, expand, operation_of, prune};
+use nablac_loops::{Bounds, Family, Kernel, Program, Statement, expand, operation_of, prune};
 
 use crate::error::Error;
 use crate::helper::Helpers;
@@ -14,9 +14,10 @@ use crate::identifiers::Identifiers;
 use crate::instruction;
 use crate::literal::{c_type, comment_text, is_narrow};
 use crate::name::{Names, identifier};
+use crate::part::Around;
 use crate::scalar::{Place, Scalar, Scalars, lanes};
 use crate::signature::{parameters, signature};
-use crate::writer::{Level, Used, Writer};
+use crate::writer::{Used, Writer};
 
 /// The widest line of a comment.
 const COMMENT_WIDTH: usize = 110;
@@ -64,12 +65,19 @@ pub fn function<'a>(
         helpers,
         used: Used::default(),
     };
+    let pool = (kernel.parts() > 1).then(|| names.claim("pool"));
+    let around = pool.as_ref().map(|pool| Around {
+        parameters: &parameters,
+        names: &identifiers.parts[&kernel.name],
+        pool,
+        upper: &identifiers.upper,
+    });
     let is_constant = |id: &TensorId| program.buffer(*id).offset.is_none();
     let passed_constants = parameters.iter().map(|p| p.buffer).filter(is_constant).collect();
     let body = Body::new(program, kernel, writer, names);
-    let mut body = Body { passed_numbers: family.numbers, passed_constants, ..body };
+    let mut body = Body { passed_numbers: family.numbers, passed_constants, around, ..body };
     body.lines(&expanded.body)?;
-    let Body { text, read, writer: Writer { used, variables, .. }, .. } = body;
+    let Body { text, functions, read, writer: Writer { used, variables, .. }, .. } = body;
     parameters.retain(|p| used.buffers.contains(&p.buffer));
     let counters: Vec<usize> =
         (0..counters.len()).filter(|&c| used.variables.contains(&LoopId(c as u32))).collect();
@@ -84,8 +92,9 @@ pub fn function<'a>(
         &identifiers.upper,
     );
     let (upper, name) = (&identifiers.upper, &identifiers.kernels[&kernel.name]);
+    let pool = pool.map_or(String::new(), |pool| format!("@NAME@_pool_t *{pool}, "));
     let text = format!(
-        "{}{upper}_KERNEL static void {name}({signature})\n{{\n{text}}}\n",
+        "{}{functions}{upper}_KERNEL static void {name}({pool}{signature})\n{{\n{text}}}\n",
         comment(family, identifiers)
     );
     let buffers = parameters.iter().map(|p| p.buffer).collect();
@@ -149,14 +158,19 @@ fn elements(kernel: &Kernel, names: &mut Names) -> Vec<Vec<String>> {
 
 /// The text of a function's body as it grows.
 pub struct Body<'a, 'w> {
-    kernel: &'a Kernel,
+    pub kernel: &'a Kernel,
     pub scalars: Scalars<'a>,
     /// The scalars whose values are read somewhere.
     read: BTreeSet<Scalar>,
     pub writer: Writer<'w>,
     pub names: Names,
-    text: String,
-    depth: usize,
+    pub text: String,
+    pub depth: usize,
+    /// The functions of its parallel loops, and how many of these there are so far.
+    pub functions: String,
+    pub parallel_loops: usize,
+    /// What those need to know of the function, if there are any.
+    pub around: Option<Around<'w>>,
     /// How many registers, the last ones, are passed.
     passed_numbers: usize,
     /// The constants that are passed.
@@ -175,6 +189,9 @@ impl<'a, 'w> Body<'a, 'w> {
             names,
             text: String::new(),
             depth: 1,
+            functions: String::new(),
+            parallel_loops: 0,
+            around: None,
             passed_numbers: 0,
             passed_constants: vec![],
         }
@@ -202,19 +219,11 @@ impl<'a, 'w> Body<'a, 'w> {
     }
 
     /// The statements of one block; `pending` are the scalars that it declares, or blocks inside of it do.
-    fn block(&mut self, body: &[Statement], pending: BTreeSet<Scalar>) -> Result<(), Error> {
+    pub fn block(&mut self, body: &[Statement], pending: BTreeSet<Scalar>) -> Result<(), Error> {
         let mark = self.names.mark();
         let declared = self.scalars.declared(&pending, body);
-        for (scalar, _) in declared.iter().filter(|(_, place)| *place == Place::Top) {
-            if let Some(vector) = self.vector_type(*scalar) {
-                self.line(&format!("{vector} {};", self.name(*scalar)));
-                continue;
-            }
-            let zero = nablac_index::Value::from_f64(self.dtype(*scalar), 0.0);
-            let zero = crate::literal::number(self.dtype(*scalar), zero, &mut self.writer.helpers.math);
-            self.line(&format!("{} {} = {zero};", c_type(self.dtype(*scalar)), self.name(*scalar)));
-            self.never_read(*scalar);
-        }
+        let top = declared.iter().filter(|(_, place)| *place == Place::Top);
+        top.for_each(|(scalar, _)| self.declare(*scalar));
         let (outer_anchors, outer_repeated) = (self.writer.anchors.len(), self.writer.repeated.len());
         let first_use = body.iter().position(|statement| matches!(statement, Statement::Use { .. }));
         let mut inside = pending;
@@ -261,7 +270,24 @@ impl<'a, 'w> Body<'a, 'w> {
         Ok(())
     }
 
-    fn dtype(&self, (register, _): Scalar) -> nablac_index::DType {
+    /// Declares a scalar that no store declares.
+    pub fn declare(&mut self, scalar: Scalar) {
+        if let Some(vector) = self.vector_type(scalar) {
+            self.line(&format!("{vector} {};", self.name(scalar)));
+            return;
+        }
+        let zero = nablac_index::Value::from_f64(self.dtype(scalar), 0.0);
+        let zero = crate::literal::number(self.dtype(scalar), zero, &mut self.writer.helpers.math);
+        self.line(&format!("{} {} = {zero};", c_type(self.dtype(scalar)), self.name(scalar)));
+        self.never_read(scalar);
+    }
+
+    /// Whether a register is one that is passed.
+    pub fn is_passed(&self, register: usize) -> bool {
+        register + self.passed_numbers >= self.kernel.registers.len()
+    }
+
+    pub fn dtype(&self, (register, _): Scalar) -> nablac_index::DType {
         self.kernel.registers[register].dtype
     }
 
@@ -271,7 +297,7 @@ impl<'a, 'w> Body<'a, 'w> {
         register.vector.then(|| format!("{}x{}", register.dtype, lanes(register)))
     }
 
-    fn name(&self, (register, position): Scalar) -> String {
+    pub fn name(&self, (register, position): Scalar) -> String {
         self.writer.elements[register][position].clone()
     }
 
@@ -280,57 +306,6 @@ impl<'a, 'w> Body<'a, 'w> {
         if !self.read.contains(&scalar) {
             self.line(&format!("(void){};", self.name(scalar)));
         }
-    }
-
-    fn nest(&mut self, nest: &For, pending: BTreeSet<Scalar>) -> Result<(), Error> {
-        let stem = identifier(&self.kernel.variables[nest.variable.0 as usize], "i");
-        let begin = self.limit(&nest.lower, &stem, "begin")?;
-        let end = self.limit(&nest.upper, &stem, "end")?;
-        let anchors = self.writer.anchors.len();
-        let moves = self.moving_anchors(nest)?;
-        let mark = self.names.mark();
-        let name = self.names.claim(&stem);
-        let step = if nest.step == 1 { format!("{name}++") } else { format!("{name} += {}", nest.step) };
-        self.line(&format!("for (int32_t {name} = {begin}; {name} < {end}; {step}) {{"));
-        let outside = self.writer.bounds.clone();
-        self.writer.bounds = outside.inside(nest);
-        self.writer.variables[nest.variable.0 as usize] = name;
-        self.depth += 1;
-        self.block(&nest.body, pending)?;
-        moves.iter().for_each(|line| self.line(line));
-        self.depth -= 1;
-        self.writer.bounds = outside;
-        self.writer.anchors.truncate(anchors);
-        self.names.release(mark);
-        self.line("}");
-        Ok(())
-    }
-
-    /// A bound of a loop: in place where it is one index, else as a constant of its own in front of the loop.
-    fn limit(&mut self, bounds: &[Index], variable: &str, which: &str) -> Result<String, Error> {
-        let operation = if which == "begin" { nablac_index::Binary::Max } else { nablac_index::Binary::Min };
-        let mut text = String::new();
-        for bound in bounds {
-            let next = self.writer.index(bound)?;
-            let next = if crate::writer::is_wide(bound) {
-                format!("(int32_t){}", next.at(Level::Prefix))
-            } else {
-                next.text
-            };
-            text = match text.is_empty() {
-                true => next,
-                false => {
-                    let function = self.writer.helpers.binary(operation, nablac_index::DType::I32);
-                    format!("{function}({text}, {next})")
-                }
-            };
-        }
-        if bounds.len() == 1 {
-            return Ok(text);
-        }
-        let name = self.names.claim(&format!("{variable}_{which}"));
-        self.line(&format!("const int32_t {name} = {text};"));
-        Ok(name)
     }
 
     /// One instruction; `new` says whether it declares the register that it writes.

@@ -16,6 +16,9 @@ mod kernel;
 mod literal;
 mod metadata;
 mod name;
+mod nest;
+mod part;
+mod pool;
 mod repeated;
 mod scalar;
 mod selftest;
@@ -85,6 +88,8 @@ pub struct Folder {
     pub functions: BTreeMap<String, String>,
     /// The C function of each kernel, in the order in which `NAME_run` calls them.
     pub steps: Vec<String>,
+    /// How many threads it has work for; more than 1 where it comes with a pool of them.
+    pub threads: usize,
     /// The bytes of all constants.
     pub weight_bytes: usize,
 }
@@ -108,7 +113,13 @@ pub fn export(program: &Program, options: &Options) -> Result<Folder, Error> {
         files.push((format!("src/{name}_weights.h"), header));
         files.push((format!("src/{name}_weights.c"), source));
     }
-    let mut cmake = include_str!("../templates/CMakeLists.txt").to_string();
+    if pool::exists(program) {
+        sources.push(format!("port/{name}_pool.c"));
+        files.push((format!("include/{name}_pool.h"), fill(pool::HEADER)));
+        files.push((format!("port/{name}_pool.c"), fill(pool::SOURCE)));
+    }
+    let mut cmake =
+        include_str!("../templates/CMakeLists.txt").to_string() + pool::only(program, pool::CMAKE);
     if options.optimize == Optimize::Size {
         cmake += include_str!("../templates/size.cmake");
     }
@@ -127,6 +138,7 @@ pub fn export(program: &Program, options: &Options) -> Result<Folder, Error> {
         include: ["include", "port", "src"].map(PathBuf::from).to_vec(),
         steps: program.kernels().iter().map(|kernel| identifiers.kernels[&kernel.name].clone()).collect(),
         functions: identifiers.kernels,
+        threads: program.threads(),
         weight_bytes: weights::bytes(program),
         name,
     })

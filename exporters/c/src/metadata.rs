@@ -23,6 +23,8 @@ struct Metadata<'a> {
     version: &'a str,
     model_sha256: &'a str,
     optimize: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threads: Option<usize>,
     arena_bytes: usize,
     arena_alignment: usize,
     weight_bytes: usize,
@@ -78,6 +80,7 @@ pub fn metadata(program: &Program, identifiers: &Identifiers, options: &Options)
         version: &options.version,
         model_sha256: &options.model_sha256,
         optimize: options.optimize.name(),
+        threads: Some(program.threads()).filter(|threads| *threads > 1),
         arena_bytes: program.arena_bytes,
         arena_alignment: arena_alignment(program),
         weight_bytes: weights::bytes(program),

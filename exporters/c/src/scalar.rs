@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use nablac_index::{Expr, Index, Reduce, TensorId};
-use nablac_loops::{For, Instruction, Kernel, Operand, Program, Register, Statement};
+use nablac_loops::{For, Instruction, Kernel, Operand, Parts, Program, Register, Statement};
 
 use crate::writer::constant_position;
 
@@ -130,6 +130,8 @@ impl<'a> Scalars<'a> {
         let (Some(first), rest) = (users.next(), users.count()) else { return false };
         match first {
             Statement::Store { .. } | Statement::Use { .. } => self.begun_by(first) == Some(scalar),
+            // A parallel loop has registers of its own.
+            Statement::For(nest) if Parts::of(nest).is_some_and(|parts| parts.count > 1) => rest == 0,
             Statement::For(For { body, .. }) => rest == 0 && self.begins_in(scalar, body),
             Statement::If { condition, body } => {
                 let mut read = BTreeSet::new();
@@ -137,6 +139,11 @@ impl<'a> Scalars<'a> {
                 rest == 0 && !read.contains(&scalar) && self.begins_in(scalar, body)
             }
         }
+    }
+
+    /// Of the `pending` scalars, which are used in a loop's body alone: those that it may read before it gives them a value.
+    pub fn carried(&self, pending: &BTreeSet<Scalar>, body: &[Statement]) -> BTreeSet<Scalar> {
+        pending.iter().copied().filter(|scalar| !self.begins_in(*scalar, body)).collect()
     }
 
     /// Of the `pending` scalars: those that are declared in this block itself, and by which statement; the others belong to

@@ -7,7 +7,7 @@ use crate::Vector;
 use crate::array::initializer;
 use crate::identifiers::Identifiers;
 use crate::literal::c_type;
-use crate::state;
+use crate::{pool, state};
 
 /// The name behind `NAME_vectors_`, the buffer, and what it holds in each vector. Buffers without elements are left out.
 fn tables<'a>(program: &'a Program, vectors: &'a [Vector]) -> Vec<(String, &'a Buffer, Vec<&'a Array>)> {
@@ -98,6 +98,8 @@ fn selftest(program: &Program, identifiers: &Identifiers, vectors: &[Vector]) ->
             if copies.is_empty() && checks.is_empty() { "    (void)vector;\n" } else { &copies },
         )
         .replace("@RESET@", reset)
+        .replace("@POOL@\n", pool::only(program, pool::TEST))
+        .replace("@POOL_HEADER@\n", pool::only(program, "#include \"@NAME@_pool.h\"\n"))
         .replace("@CHECKS@", &checks)
         .replace("@NAME@", prefix)
         .replace("@UPPER@", upper)

@@ -12,6 +12,7 @@ use crate::literal::c_type;
 use crate::name::Names;
 
 /// A buffer that is passed to a function.
+#[derive(Clone)]
 pub struct Parameter {
     /// As the family's first kernel names it.
     pub buffer: TensorId,
@@ -86,6 +87,12 @@ impl Sharing<'_> {
     }
 }
 
+/// A pointer to a parameter's buffer.
+pub fn pointer(program: &Program, parameter: &Parameter, restrict: &str) -> String {
+    let constant = if parameter.written { "" } else { "const " };
+    format!("{constant}{} *{restrict}{}", c_type(program.buffer(parameter.buffer).dtype), parameter.name)
+}
+
 /// The parameters' declarations.
 pub fn signature(
     program: &Program,
@@ -96,9 +103,8 @@ pub fn signature(
 ) -> String {
     let counters = counters.iter().map(|name| format!("int32_t {name}"));
     let pointers = parameters.iter().map(|p| {
-        let constant = if p.written { "" } else { "const " };
         let restrict = if p.alone { format!("{upper}_RESTRICT ") } else { String::new() };
-        format!("{constant}{} *{restrict}{}", c_type(program.buffer(p.buffer).dtype), p.name)
+        pointer(program, p, &restrict)
     });
     let numbers = numbers.iter().map(|(dtype, name)| format!("{} {name}", c_type(*dtype)));
     let all: Vec<String> = counters.chain(pointers).chain(numbers).collect();

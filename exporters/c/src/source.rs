@@ -13,7 +13,7 @@ use crate::identifiers::Identifiers;
 use crate::kernel::{self, Function};
 use crate::literal::{c_type, number};
 use crate::name::{Names, identifier};
-use crate::{instruction, state, weights};
+use crate::{instruction, pool, state, weights};
 
 /// The text of `NAME.c`.
 pub fn source(program: &Program, families: &[Family], identifiers: &Identifiers) -> Result<String, Error> {
@@ -24,7 +24,9 @@ pub fn source(program: &Program, families: &[Family], identifiers: &Identifiers)
     let run = run(program, identifiers, &functions, &mut helpers);
     let reset = state::reset(program, identifiers, &mut helpers);
     let Identifiers { prefix, upper, .. } = identifiers;
-    let mut includes = format!("#include \"{prefix}.h\"\n\n#include \"{prefix}_port.h\"\n");
+    let mut includes = format!("#include \"{prefix}.h\"\n\n");
+    includes += pool::only(program, "#include \"@NAME@_pool.h\"\n");
+    includes += &format!("#include \"{prefix}_port.h\"\n");
     if weights::exist(program) {
         includes += &format!("#include \"{prefix}_weights.h\"\n");
     }
@@ -56,8 +58,10 @@ fn interface(program: &Program, identifiers: &Identifiers) -> String {
         _ => "    if (size < @UPPER@_ARENA_SIZE) {\n        return @UPPER@_ERROR_ARENA;\n    }\n",
     };
     let reset = if state::exists(program) { "    @NAME@_reset(ctx);\n" } else { "" };
-    let mut text =
-        include_str!("../templates/init.c").replace("@CHECK_SIZE@\n", size).replace("@RESET@\n", reset);
+    let mut text = include_str!("../templates/init.c")
+        .replace("@CHECK_SIZE@\n", size)
+        .replace("@POOL@\n", pool::only(program, pool::INIT))
+        .replace("@RESET@\n", reset);
     let mut place = |id: TensorId, function: String, constant: &str| {
         let buffer = program.buffer(id);
         let t = c_type(buffer.dtype);
@@ -70,7 +74,7 @@ fn interface(program: &Program, identifiers: &Identifiers) -> String {
     };
     program.inputs().into_iter().enumerate().for_each(|(k, id)| place(id, format!("input{k}"), ""));
     program.outputs().into_iter().enumerate().for_each(|(k, id)| place(id, format!("output{k}"), "const "));
-    text
+    text + pool::only(program, pool::DEFINITION)
 }
 
 /// Where a buffer begins, as C text.
@@ -171,8 +175,9 @@ impl Steps<'_> {
         let found = self.functions.iter().find_map(|function| Some((function, call(function)?)));
         let Some((function, position)) = found else { return vec![] };
         let (family, call) = (function.family, &function.family.calls[position]);
-        let mut arguments: Vec<String> =
-            function.counters.iter().map(|&counter| counters[counter].clone()).collect();
+        let pool = (family.kernel.parts() > 1).then(|| "ctx->pool".to_string());
+        let mut arguments: Vec<String> = pool.into_iter().collect();
+        arguments.extend(function.counters.iter().map(|&counter| counters[counter].clone()));
         arguments.extend(function.buffers.iter().map(|id| self.buffer(family.buffer(call, *id))));
         let first = family.kernel.registers.len() - family.numbers;
         for &n in &function.numbers {

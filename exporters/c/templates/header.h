@@ -28,16 +28,19 @@ extern "C" {
 #define @UPPER@_ARENA_ALIGN @ARENA_ALIGN@U
 
 @SHAPES@
+@POOL_TYPE@
 typedef enum {
     @UPPER@_OK = 0,
     @UPPER@_ERROR_ARGUMENT = 1, /* a pointer is null, or the context is not initialized */
     @UPPER@_ERROR_ARENA = 2,    /* the arena is smaller than @UPPER@_ARENA_SIZE */
-    @UPPER@_ERROR_ALIGNMENT = 3 /* the arena's address is no multiple of @UPPER@_ARENA_ALIGN */
+    @UPPER@_ERROR_ALIGNMENT = 3@COMMA@ /* the arena's address is no multiple of @UPPER@_ARENA_ALIGN */
+@POOL_STATUS@
 } @NAME@_status_t;
 
 /* One instance of the network. Its fields belong to @NAME@.c. */
 typedef struct {
     uint8_t *arena;
+@POOL_FIELD@
 } @NAME@_ctx_t;
 
 /* Prepares an instance. The arena must outlive it. */
@@ -48,6 +51,7 @@ typedef struct {
 @PLACES@
 /* Computes the outputs from the inputs. */
 @NAME@_status_t @NAME@_run(@NAME@_ctx_t *ctx);
+@SET_POOL@
 @RESET@
 
 #ifdef __cplusplus

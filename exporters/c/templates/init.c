@@ -8,6 +8,7 @@
         return @UPPER@_ERROR_ALIGNMENT;
     }
     ctx->arena = (uint8_t *)arena;
+@POOL@
 @RESET@
     return @UPPER@_OK;
 }

@@ -4,6 +4,7 @@
 #include "@NAME@_selftest.h"
 
 #include "@NAME@.h"
+@POOL_HEADER@
 #include "@NAME@_vectors.h"
 
 @INCLUDES@
@@ -93,6 +94,7 @@ int @NAME@_selftest(void (*print)(const char *line, void *user), void *user)
     report.failures = 0;
     check_arguments(&report, &ctx, (uint8_t *)(void *)arena);
     report_check(&report, "init", @NAME@_init(&ctx, arena, @UPPER@_ARENA_SIZE) == @UPPER@_OK);
+@POOL@
     for (size_t vector = 0; vector < @UPPER@_VECTORS; vector++) {
         check_vector(&report, &ctx, vector);
     }

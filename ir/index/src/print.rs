@@ -18,8 +18,8 @@ pub use expression::precedence;
 /// Words that a tensor, loop or label can only bear in quotes, in index notation and loop nests alike.
 pub const KEYWORDS: &[&str] = &[
     "program", "input", "output", "const", "local", "repeat", "carrying", "then", "if", "else", "for", "inf",
-    "nan", "true", "false", "loops", "kernel", "law", "macs", "register", "step", "unroll", "bool", "i8",
-    "u8", "i16", "u16", "i32", "u32", "i64", "u64", "f32", "f64",
+    "nan", "true", "false", "loops", "kernel", "law", "macs", "register", "step", "unroll", "parallel",
+    "bool", "i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64", "f32", "f64",
 ];
 
 /// Constants of up to this many elements stand in the text itself; larger ones as `@hash`, beside it.

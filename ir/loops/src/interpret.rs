@@ -7,7 +7,8 @@ use nablac_index::evaluate::{Affine, Code, Compiler, Elements, OutOfRange, Place
 use nablac_index::{Array, Binary, DType, Element, Index, Reduce, TensorId, Value, arithmetic, wrap};
 
 use crate::error::Error;
-use crate::program::{Buffer, Kernel, Program, Role, Statement, Step};
+use crate::parts::Parts;
+use crate::program::{Buffer, For, Kernel, Program, Role, Statement, Step};
 
 /// What memory holds before anything is written: a pattern that is no likely value, so that reading it shows.
 const UNWRITTEN: u8 = 0xA5;
@@ -148,6 +149,10 @@ impl Memory {
         }
     }
 
+    fn forget_registers(&mut self) {
+        self.bytes[self.registers..].fill(UNWRITTEN);
+    }
+
     fn bytes_of(&mut self, id: TensorId) -> &mut [u8] {
         let cells = self.cells[id.0 as usize];
         &mut self.bytes[cells.begin..][..cells.length * cells.dtype.bytes()]
@@ -247,6 +252,7 @@ impl Interpreter<'_> {
 /// A line of a kernel with its expressions compiled.
 enum Line {
     For { variable: usize, lower: Vec<Affine>, upper: Vec<Affine>, step: usize, body: Vec<Line> },
+    Parallel { variable: usize, parts: Parts, step: usize, body: Vec<Line> },
     Store { target: TensorId, place: Place, combine: Option<(Binary, DType)>, value: Code },
     If { condition: Code, body: Vec<Line> },
     Block(Vec<Line>),
@@ -254,15 +260,19 @@ enum Line {
 
 fn compile(compiler: &Compiler, body: &[Statement]) -> Vec<Line> {
     let affine = |bounds: &[Index]| bounds.iter().map(|bound| compiler.affine(bound)).collect();
+    let nest = |nest: &For| {
+        let (variable, step) = (nest.variable.0 as usize, nest.step);
+        let body = compile(compiler, &nest.body);
+        match Parts::of(nest) {
+            Some(parts) => Line::Parallel { variable, parts, step, body },
+            None => {
+                Line::For { variable, lower: affine(&nest.lower), upper: affine(&nest.upper), step, body }
+            }
+        }
+    };
     let line = |statement: &Statement| match statement {
         Statement::Use { body, .. } => Line::Block(compile(compiler, body)),
-        Statement::For(nest) => Line::For {
-            variable: nest.variable.0 as usize,
-            lower: affine(&nest.lower),
-            upper: affine(&nest.upper),
-            step: nest.step,
-            body: compile(compiler, &nest.body),
-        },
+        Statement::For(own) => nest(own),
         Statement::Store { target, at, reduce, value } => Line::Store {
             target: *target,
             place: compiler.place(*target, at, None),
@@ -298,6 +308,18 @@ fn run_lines(lines: &[Line], memory: &mut Memory, at: &mut [i64]) -> Result<(), 
                     at[*variable] = value;
                     run_lines(body, memory, at)?;
                 }
+            }
+            // Nobody may rely on an order: the last part comes first, and each finds registers that hold nothing.
+            Line::Parallel { variable, parts, step, body } => {
+                for part in (0..parts.count).rev() {
+                    memory.forget_registers();
+                    let (first, end) = parts.range(part);
+                    for value in (first..end).step_by(*step) {
+                        at[*variable] = value;
+                        run_lines(body, memory, at)?;
+                    }
+                }
+                memory.forget_registers();
             }
             Line::Store { target, place, combine, value } => {
                 let value = value.evaluate(memory, at)?;

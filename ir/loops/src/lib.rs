@@ -15,6 +15,7 @@ mod lower;
 mod number;
 mod optimize;
 mod parse;
+mod parts;
 mod plan;
 mod print;
 mod program;
@@ -34,6 +35,7 @@ pub use lower::{Cache, Capacity, Pipeline, RANKS, lower, lower_with_schedules, s
 pub use number::number_variables;
 pub use optimize::Optimize;
 pub use parse::{parse, parse_library, parse_program, parse_with};
+pub use parts::{MOST_PARTS, Parts};
 pub use plan::{arena_alignment, plan};
 pub use program::{Buffer, For, Kernel, Kind, Program, Register, Role, Statement, Step};
 pub use prune::prune;

@@ -16,7 +16,7 @@
 //! register = "register" name ":" type [ "vector" ]
 //! repeat   = "repeat" name ":" size [ "carrying" name "=" name "then" name { "," … } ] "{" { step } "}"
 //! branch   = "if" name "{" { step } "}" "else" "{" { step } "}"
-//! line     = "for" name "in" lower ".." upper [ "step" size ] [ "unroll" ] "{" { line } "}"
+//! line     = "for" name "in" lower ".." upper [ "step" size ] [ "unroll" | "parallel" size ] "{" { line } "}"
 //!          | "if" expression "{" { line } "}"
 //!          | "use" name "{" { line } "}"
 //!          | name "[" { index } "]" reduce expression
@@ -334,7 +334,13 @@ impl Lines<'_> {
         lexer.expect_sign("..")?;
         let upper = self.limits(lexer, "min")?;
         let step = if lexer.take_word("step") { lexer.expect_size("a step")? } else { 1 };
-        let kind = if lexer.take_word("unroll") { Kind::Unroll } else { Kind::Serial };
+        let kind = if lexer.take_word("unroll") {
+            Kind::Unroll
+        } else if lexer.take_word("parallel") {
+            Kind::Parallel(lexer.expect_size("a number of parts")?)
+        } else {
+            Kind::Serial
+        };
         lexer.expect_sign("{")?;
         let position = self.kernel.variables.len();
         self.kernel.variables.push(name);

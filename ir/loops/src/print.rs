@@ -204,8 +204,9 @@ fn for_text(scope: &Scope, nest: &For) -> String {
         scope.loops.get(nest.variable.0 as usize).map_or(String::new(), |name| name_text(name, KEYWORDS));
     let step = if nest.step == 1 { String::new() } else { format!(" step {}", nest.step) };
     let kind = match nest.kind {
-        Kind::Serial => "",
-        Kind::Unroll => " unroll",
+        Kind::Serial => String::new(),
+        Kind::Unroll => " unroll".into(),
+        Kind::Parallel(parts) => format!(" parallel {parts}"),
     };
     format!("for {name} in {}..{}{step}{kind}", bound("max", &nest.lower), bound("min", &nest.upper))
 }

@@ -6,6 +6,7 @@
 use nablac_index::{Array, DType, Expr, Index, LoopId, Reduce, State, TensorId};
 
 use crate::instruction::Library;
+use crate::parts::Parts;
 
 /// How a network, or one operator, runs.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -166,6 +167,8 @@ pub enum Kind {
     Serial,
     /// Written out, one after the other; the bounds are constant.
     Unroll,
+    /// In at most so many parts, which run side by side: see `Parts`. The bounds are constant.
+    Parallel(usize),
 }
 
 impl Program {
@@ -218,6 +221,11 @@ impl Program {
         id.0 as usize >= self.buffers.len()
     }
 
+    /// The threads that its kernels have work for at once; 1 where nothing is parallel.
+    pub fn threads(&self) -> usize {
+        self.kernels().into_iter().map(Kernel::parts).max().unwrap_or(1)
+    }
+
     /// All kernels, in the order of the text.
     pub fn kernels(&self) -> Vec<&Kernel> {
         let mut found = vec![];
@@ -260,6 +268,17 @@ impl Kernel {
     /// Calls `f` with every statement, outer ones first.
     pub fn visit(&self, f: &mut dyn FnMut(&Statement)) {
         visit(&self.body, f);
+    }
+
+    /// The most parts that one of its loops runs in; 1 where none is parallel.
+    pub fn parts(&self) -> usize {
+        let mut most = 1;
+        self.visit(&mut |statement| {
+            if let Statement::For(nest) = statement {
+                most = most.max(Parts::of(nest).map_or(1, |parts| parts.count));
+            }
+        });
+        most
     }
 
     /// The buffers that are read, in the order of the text, each once. `buffers` is the program's number of buffers.

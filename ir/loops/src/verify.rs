@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::program::{Buffer, Kernel, Program, Role, Step};
 
 mod kernel;
+pub(crate) mod parallel;
 
 /// Checks every rule; the error names the buffer, kernel or repetition.
 pub fn verify(program: &Program) -> Result<(), Error> {
@@ -160,6 +161,8 @@ impl<'a> Checker<'a> {
             return Err(Error::invalid(place, "the name is taken"));
         }
         kernel::verify(self.program, kernel, &self.counters)?;
+        let extents: Vec<usize> = self.counters.iter().map(|(_, extent)| *extent).collect();
+        parallel::verify(self.program, kernel, &extents)?;
         let buffers = self.program.buffers.len();
         let writes = kernel.writes(buffers);
         for id in &writes {

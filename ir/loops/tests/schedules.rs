@@ -54,6 +54,7 @@ fn lines(numbers: &mut Numbers) -> Vec<Line> {
             step: some(numbers, |n| amount(n, 3)),
             vector: some(numbers, |n| amount(n, 1)),
             unroll: numbers.below(2) == 0,
+            parallel: some(numbers, |n| if n.below(2) == 0 { Amount::threads() } else { amount(n, 2) }),
             instruction: some(numbers, name),
             place: Place::default(),
         }),
@@ -160,6 +161,11 @@ fn changed(numbers: &mut Numbers, pin: &Pin, extents: &[(String, usize)], reduce
         let Line::For(loops) = again else { unreachable!() };
         space.push(Line::For(For { step: None, ..loops }));
     }
+    if numbers.below(2) == 0 && !space.is_empty() {
+        let at = numbers.below(space.len() as u64) as usize;
+        let Line::For(loops) = &mut space[at] else { unreachable!() };
+        loops.parallel = Some(if numbers.below(2) == 0 { Amount::threads() } else { 2.into() });
+    }
     let Some(Line::For(last)) = inner.last() else { unreachable!() };
     let mut axes: Vec<Axis> = inner
         .iter()
@@ -206,7 +212,7 @@ fn main_loops(source: &IndexProgram) -> (Vec<(String, usize)>, Vec<String>) {
 
 #[test]
 fn every_legal_schedule_keeps_values() {
-    let (mut legal, mut illegal, mut used) = (0, 0, 0);
+    let (mut legal, mut illegal, mut used, mut parallel) = (0, 0, 0, 0);
     for seed in 0..PROGRAMS {
         let mut numbers = Numbers(seed);
         let text = if seed % 2 == 0 { program(&mut numbers) } else { reals(&mut numbers) };
@@ -242,6 +248,7 @@ fn every_legal_schedule_keeps_values() {
                 let read = parse_with(&nests.to_string(), &nests.constants()).unwrap();
                 assert_eq!(read, nests, "seed {seed}");
                 used += usize::from(uses(&nests));
+                parallel += usize::from(nests.threads() > 1);
                 let again = schedules(&source, &capacity, &pinned).unwrap();
                 let again = Schedules { items: again.into_iter().map(|(_, pin)| Item::Pin(pin)).collect() };
                 assert_eq!(
@@ -252,8 +259,11 @@ fn every_legal_schedule_keeps_values() {
             }
         }
     }
-    println!("{legal} legal, {used} of them with instructions; {illegal} refused");
-    assert!(legal > 900 && used > 360 && illegal > 300, "{legal} {used} {illegal}");
+    println!("{legal} legal, {used} of them with instructions, {parallel} in parallel; {illegal} refused");
+    assert!(
+        legal > 900 && used > 360 && parallel > 300 && illegal > 300,
+        "{legal} {used} {parallel} {illegal}"
+    );
 }
 
 fn uses(nests: &Program) -> bool {
@@ -335,7 +345,25 @@ fn what_a_kernel_cannot_have_is_refused_where_it_stands() {
         ),
         (other("for j step 3", "for j(9)"), ("for j(9)", "only those are padded")),
         (other("for j step 3", "for j unroll"), ("for j unroll", "`step` writes its iterations out")),
-        (other("for j step 3", "for j parallel"), ("parallel", "`parallel` is not supported on this loop")),
+        (
+            other("v, u, c step 12", "v, u, c step 12 parallel"),
+            ("for v, u, c", "`v` is a reduced loop: its iterations go into one result, one after the other"),
+        ),
+        (
+            other("for i\n", "for i parallel\n for f parallel 2"),
+            ("for f parallel", "one loop is parallel, and there is a `parallel` already"),
+        ),
+        (
+            other("for f step 2", "for f step 2 for j parallel"),
+            ("for j parallel", "`for j` goes on within a step: the loop further outside may be parallel"),
+        ),
+        (other("for i\n", "for i parallel 0\n"), ("for i", "`0` must be an integer from 1 on")),
+        (
+            other("for i\n", "for i parallel 1000\n"),
+            ("for i", "it has 1000 parts; at most 256 are supported"),
+        ),
+        (other("for i\n", "for i parallel pad\n"), ("pad", "`pad` has no value here")),
+        (other("for i\n", "for i parallel 2 parallel\n"), ("parallel", "has a `parallel` already")),
         (other("for j step 3", "for j step 3?"), ("?", "`?` is not supported")),
         (other("for j step 3", "for j, f"), ("for j, f", "only reduced loops run as one")),
         (other("v, u, c", "v, u, f"), ("for v, u, f", "do not run as one")),

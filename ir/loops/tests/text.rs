@@ -66,6 +66,61 @@ fn steps_repeat_carry_and_branch() {
 }
 
 #[test]
+fn parts_of_a_loop_write_apart() {
+    // Along a dimension that lies between others, in a stride of the position, and in a copy for each part.
+    let bodies = [
+        "for i in 0..6 parallel 4 { for j in 0..2 { y[j, i] = x[i] } }",
+        "for i in 0..6 parallel 4 { for j in 0..2 { y[(6j + i) / 6, (6j + i) % 6] = x[i] } }",
+        "for i in 0..6 step 2 parallel 2 { for l in 0..2 { for j in 0..2 { y[j, i + l] = x[i + l] } } }",
+        "for i in 0..6 parallel 3 { t[i / 2] = x[i] for j in 0..2 { y[j, i] = t[i / 2] } }",
+        "for j in 0..2 parallel 2 { for i in 0..6 { y[j, 0] = 1.0 y[j, i] = x[i] + 0.0 * y[j, 0] } y[j, 0] = x[0] }",
+    ];
+    let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    for body in bodies {
+        let program = check(&format!(
+            "loops p {{ input x: f32[6] local t: f32[3] output y: f32[2, 6] kernel k {{ {body} }} }}"
+        ));
+        assert!(program.threads() > 1, "{program}");
+        let y = run(&program, &[Array::from_f32(&[6], &x.map(|x| x as f32))]).unwrap();
+        assert_eq!(y[0].to_f64(), [x, x].concat(), "{program}");
+    }
+}
+
+#[test]
+fn an_output_of_a_parallel_kernel_shares_no_byte_with_its_dying_input() {
+    let text = |how: &str, place: usize| {
+        format!(
+            "loops p in 32 bytes {{
+               input  x: f32[4] in arena at {place}
+               output y: f32[4] in arena at 0
+               kernel k {{ for i in 0..4 {how} {{ y[i] = x[i] + 1.0 }} }}
+             }}"
+        )
+    };
+    let overlapping = parse(&text("parallel 2", 4)).unwrap();
+    let error = verify(&overlapping).unwrap_err().to_string();
+    assert!(error.contains("parts of it use `y` and `x`, which share bytes"), "{error}");
+    let planned = |how: &str| nablac_loops::plan(parse(&text(how, 16)).unwrap()).arena_bytes;
+    assert_eq!((planned(""), planned("parallel 2")), (16, 32));
+}
+
+#[test]
+fn the_interpreter_shows_what_a_part_needs_of_another_one() {
+    let sum = |parts: usize| {
+        let text = format!(
+            "loops p {{ input x: i32[4] output y: i32[4] kernel k {{
+               y[0] = x[0]
+               for i in 1..4 parallel {parts} {{ y[i] = x[i] + y[i - 1] }}
+             }} }}"
+        );
+        let x = Array::from_values(DType::I32, &[4], [1, 2, 3, 4].map(Value::Int));
+        run(&parse(&text).unwrap(), &[x]).unwrap()[0].to_i64()
+    };
+    assert_eq!(sum(1), [1, 3, 6, 10]);
+    assert_ne!(sum(2), [1, 3, 6, 10]);
+}
+
+#[test]
 fn a_wrong_memory_plan_gives_a_wrong_result() {
     let text = |place: usize| {
         format!(
@@ -122,6 +177,33 @@ fn broken_rules_are_named() {
         ("kernel k { for i in 0..3 { for j in 0..i unroll { y[j] = 0.0 } } }", "its bounds vary"),
         ("kernel k { for i in 0..1000000 unroll { y[0] = 0.0 } }", "unrolls to more than"),
         ("kernel k { if index(1) { y[0] = 0.0 } }", "the condition is i64"),
+        (
+            "kernel k { for i in 0..3 parallel 2 { y[2] = x[i] } }",
+            "parts of it may use the same elements of `y`",
+        ),
+        ("kernel k { for i in 0..3 parallel 2 { y[i] = 1.0 y[0] += x[i] } }", "the same elements of `y`"),
+        (
+            "kernel k { for i in 0..3 parallel 3 { y[i] = 1.0 if index(i) >= 1i64 { y[i] = y[i - 1] } } }",
+            "the same elements of `y`",
+        ),
+        (
+            "kernel k { register r: f32[] for i in 0..3 parallel 2 { r[] = x[i] y[i] = r[] } y[0] = r[] }",
+            "register `r` is used inside and outside",
+        ),
+        ("kernel k { for i in 0..3 parallel 0 { y[i] = 0.0 } }", "it has from 1 to 256 parts"),
+        ("kernel k { for i in 0..3 parallel 257 { y[i] = 0.0 } }", "it has from 1 to 256 parts"),
+        (
+            "kernel k { for i in 0..3 { for j in 0..i + 1 parallel 2 { y[j] = 0.0 } } }",
+            "it is parallel, but its bounds vary",
+        ),
+        (
+            "kernel k { for i in 0..3 parallel 2 { for j in 0..1 parallel 2 { y[i] = 0.0 } } }",
+            "stands in no other one, nor in one that is written out",
+        ),
+        (
+            "kernel k { for i in 0..3 unroll { for j in 0..1 parallel 2 { y[i] = 0.0 } } }",
+            "stands in no other one, nor in one that is written out",
+        ),
         ("kernel k { for i in 0..3 { y[i] = 0.0 } } kernel k { }", "the name is taken"),
         ("if x { } else { }", "not one boolean"),
         ("repeat n:2 carrying t = y then x { }", "`y` is read before it is written"),

@@ -40,6 +40,9 @@ pub struct Machine {
     /// Whether a load or a store may have any address. Where it may not, one that is not aligned must fail when it is emulated too.
     #[serde(default = "most_have_it")]
     pub unaligned_access: bool,
+    /// Whether a program may run on several threads that share its memory.
+    #[serde(default)]
+    pub threads: bool,
     /// Which instructions a program may have; nothing if all that the processor it runs on knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instruction_set: Option<InstructionSet>,
@@ -308,6 +311,9 @@ impl Machine {
             let reason =
                 "the emulator needs either a `machine`, the board, or a `processor`, which runs a process";
             return Some(reason.to_owned());
+        }
+        if self.emulator.is_some() && self.threads {
+            return Some("the emulators run one thread, but the machine has `threads`".to_owned());
         }
         if self.emulator.is_some() && !self.requires.is_empty() {
             let reason = "`requires` speaks of this computer's processor, but an emulator runs the programs";

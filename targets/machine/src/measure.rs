@@ -24,6 +24,8 @@ pub struct Artifact {
     pub arena_bytes: usize,
     /// The function of each step that the library tells its port of, by position; none if it tells nothing.
     pub steps: Vec<String>,
+    /// How many threads run it; more than 1 where it comes with a pool of them.
+    pub threads: usize,
 }
 
 /// What one inference gets or gives: the bytes of each input or output.

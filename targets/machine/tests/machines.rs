@@ -85,6 +85,7 @@ fn a_wrong_file_is_a_named_error() {
             good.replace("timing_table =", "requires = [\"avx2\"]\ntiming_table ="),
             "`requires` speaks of this",
         ),
+        (good.replace("timing_table =", "threads = true\ntiming_table ="), "the emulators run one thread"),
         (good.replace("0x2000_0000", "0x0010_0000"), "memories `flash` and `ram` overlap"),
         (good.replace("= 32\nfloat", "= 12\nfloat"), "`word_bits` is 12"),
         (without_disassembler(&good), "there is a `timing_table`, but no `disassembler`"),

@@ -1,11 +1,13 @@
 /* Runs every sample of `input.bin` through the model @NAME@ and writes what comes out, and what it took. */
 #include "@NAME@.h"
+@POOL_HEADER@
 #include "nablac_harness.h"
 
 #define ARENA_BYTES ((size_t)@NAME_UPPER@_ARENA_SIZE)
 
 static unsigned char arena[ARENA_BYTES > 0 ? ARENA_BYTES : 1] __attribute__((aligned(@NAME_UPPER@_ARENA_ALIGN)));
 static @NAME@_ctx_t context;
+@POOL@
 
 #ifdef NABLAC_EMULATED
 @NAME@_status_t nablac_measured_call(@NAME@_ctx_t *measured);
@@ -66,6 +68,7 @@ static int infer(int input, int fresh)
         complain("@NAME@_init returned ", (uint32_t)status);
         return 1;
     }
+@SET_POOL@
     if (read_inputs(input) != 0) {
         return 1;
     }
@@ -124,7 +127,9 @@ int main(void)
         nablac_print("cannot open input.bin, output.bin or report.bin\n");
         return 1;
     }
+@START_POOL@
     int failed = run(input, output);
+@STOP_POOL@
     if (failed != 0) {
         return failed;
     }

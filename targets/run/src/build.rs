@@ -30,6 +30,9 @@ const CODE: &[&str] =
 /// The harness draws on no C library, so that all that a program pulls from it is the model's.
 const HARNESS: &[&str] = &["-ffreestanding", "-fno-builtin"];
 
+/// What a program of several threads is compiled and linked with.
+const PTHREAD: &str = "-pthread";
+
 /// The executable that linking makes.
 pub(crate) const PROGRAM: &str = "program.elf";
 
@@ -41,6 +44,8 @@ pub(crate) struct Build<'a> {
     pub machine: &'a Machine,
     pub options: &'a Options,
     folder: PathBuf,
+    /// Whether the library runs on several threads.
+    threads: bool,
     include: Vec<String>,
     objects: Vec<String>,
 }
@@ -57,7 +62,8 @@ impl<'a> Build<'a> {
         let source = absolute(&artifact.folder)?;
         let include =
             artifact.include.iter().map(|path| format!("-I{}", source.join(path).display())).collect();
-        Ok(Build { machine, options, folder: absolute(work)?, include, objects: Vec::new() })
+        let threads = artifact.threads > 1;
+        Ok(Build { machine, options, folder: absolute(work)?, threads, include, objects: Vec::new() })
     }
 
     /// The folder that it works in.
@@ -104,6 +110,7 @@ impl<'a> Build<'a> {
     pub fn link(&self, flags: &[String]) -> Result<(), Error> {
         let mut arguments = self.machine.compiler.flags.clone();
         arguments.extend(self.sanitizers());
+        arguments.extend(self.threads.then(|| PTHREAD.to_owned()));
         arguments.extend(self.objects.iter().cloned());
         arguments.extend(flags.iter().cloned());
         arguments.extend(["-lm", "-o", PROGRAM].map(str::to_owned));
@@ -120,6 +127,7 @@ impl<'a> Build<'a> {
         arguments.extend(STRICT.iter().chain(CODE).map(|flag| (*flag).to_owned()));
         arguments.push(if self.options.optimize == Optimize::Size { "-Os" } else { "-O3" }.to_owned());
         arguments.extend(self.sanitizers());
+        arguments.extend(self.threads.then(|| PTHREAD.to_owned()));
         arguments.extend(flags.iter().cloned());
         arguments.extend(self.include.iter().cloned());
         arguments.extend(["-I.", "-c"].map(str::to_owned));

@@ -122,7 +122,9 @@ fn must(command: &mut Command) -> Vec<u8> {
 pub fn compile_everywhere(work: &Work, folder: &Folder, with_tests: bool) {
     let root = work.write(folder);
     let tests = root.join("test");
-    for (compiler, language) in compilers() {
+    // Bare metal has no threads.
+    let hosted = |compiler: &str| folder.threads == 1 || !compiler.starts_with("arm-");
+    for (compiler, language) in compilers().into_iter().filter(|(compiler, _)| hosted(compiler)) {
         let files = c_files(&root, folder);
         for file in files.iter().filter(|file| with_tests || !Path::new(file).starts_with(&tests)) {
             let mut command = Command::new(compiler);
@@ -134,10 +136,17 @@ pub fn compile_everywhere(work: &Work, folder: &Folder, with_tests: bool) {
 
 /// Builds an executable in the folder, with sanitizers that end it at once.
 fn build_sanitized(root: &Path, folder: &Folder, files: Vec<String>, executable: &str) -> PathBuf {
+    build_with(&["-fsanitize=address,undefined"], root, folder, files, executable)
+}
+
+fn build_with(flags: &[&str], root: &Path, folder: &Folder, files: Vec<String>, executable: &str) -> PathBuf {
     let (compiler, language) = compilers()[0];
     let mut command = Command::new(compiler);
     command.args(language).args(STRICT).args(includes(root, folder));
-    command.args(["-O1", "-ffp-contract=off", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]);
+    command.args(["-O1", "-ffp-contract=off", "-fno-sanitize-recover=all"]).args(flags);
+    if folder.threads > 1 {
+        command.arg("-pthread");
+    }
     let path = root.join(executable);
     must(command.args(files).arg("-o").arg(&path).arg("-lm"));
     path
@@ -150,6 +159,17 @@ pub fn selftest(work: &Work, folder: &Folder) -> (bool, String) {
         Command::new(build_sanitized(&root, folder, c_files(&root, folder), "selftest")).output().unwrap();
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The same as a program whose threads are watched: every access that races is reported. They look so often for work before they sleep.
+pub fn threads_selftest(work: &Work, folder: &Folder, looks: u32) -> (bool, String) {
+    let root = work.write(folder);
+    let looks = format!("-D{}_POOL_LOOKS={looks}", folder.name.to_uppercase());
+    let flags = ["-fsanitize=thread", &looks];
+    let program = build_with(&flags, &root, folder, c_files(&root, folder), "threads");
+    let output = Command::new(program).output().unwrap();
+    let report = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&report).into_owned())
 }
 
 /// The outputs of every vector, from a program of its own.
@@ -180,11 +200,23 @@ fn dump_source(program: &Program, folder: &Folder) -> String {
     for k in 0..program.outputs().len() {
         body += &format!("fwrite({name}_output{k}(&ctx), 1, {upper}_OUTPUT{k}_BYTES, stdout);\n");
     }
+    let (header, start) = match folder.threads {
+        1 => (String::new(), String::new()),
+        threads => (
+            format!("#include \"{name}_pool.h\"\n"),
+            format!(
+                "static {name}_pool_t pool;\n\
+                 if ({name}_pool_start(&pool, {threads}) != {upper}_OK) return 3;\n\
+                 if ({name}_set_pool(&ctx, &pool) != {upper}_OK) return 4;\n"
+            ),
+        ),
+    };
+    let stop = if folder.threads == 1 { String::new() } else { format!("{name}_pool_stop(&pool);\n") };
     format!(
-        "#include \"{name}.h\"\n#include \"{name}_vectors.h\"\n#include <stdio.h>\n#include <string.h>\n\
+        "#include \"{name}.h\"\n{header}#include \"{name}_vectors.h\"\n#include <stdio.h>\n#include <string.h>\n\
          int main(void) {{\nstatic uint64_t arena[{upper}_ARENA_SIZE / 8U + 1U];\n{name}_ctx_t ctx;\n\
-         if ({name}_init(&ctx, arena, sizeof arena) != {upper}_OK) return 1;\n\
-         for (size_t v = 0; v < {upper}_VECTORS; v++) {{\n{body}}}\nreturn 0;\n}}\n"
+         if ({name}_init(&ctx, arena, sizeof arena) != {upper}_OK) return 1;\n{start}\
+         for (size_t v = 0; v < {upper}_VECTORS; v++) {{\n{body}}}\n{stop}return 0;\n}}\n"
     )
 }
 

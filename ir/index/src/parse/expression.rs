@@ -50,7 +50,7 @@ impl Scope<'_> {
         let mut factor = None;
         if let Token::Number(_) = lexer.peek() {
             factor = Some(lexer.expect_integer("an integer")?);
-            let keyword = ["else", "step", "unroll"].iter().any(|word| lexer.at_word(word));
+            let keyword = ["else", "step", "unroll", "parallel"].iter().any(|word| lexer.at_word(word));
             let more = matches!(lexer.peek(), Token::Name(_)) && !keyword || lexer.at_sign("(");
             if !more {
                 return Ok(Index::constant(factor.unwrap_or(0)));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use nablac_index::{Program, Role, Statement, TensorId};
 
 use super::contraction::{self, Contraction};
+use super::parallel::{self, Parallel};
 use super::pinned::Pins;
 use super::schedule::{self, Schedule};
 use super::{Capacity, edges, outline};
@@ -18,6 +19,8 @@ pub(super) struct Chosen {
     pub contractions: BTreeMap<usize, Contraction>,
     /// The others.
     pub plain: BTreeMap<usize, Schedule>,
+    /// The loops that run in parallel.
+    pub parallel: BTreeMap<usize, Parallel>,
 }
 
 /// Chooses all schedules, and prepares the program for them.
@@ -38,7 +41,9 @@ pub(super) fn choose(
             place_lanes(&mut prepared, kernel.main.out, schedule);
         }
     }
-    Ok((prepared, Chosen { contractions, plain }))
+    let mut chosen = Chosen { contractions, plain, parallel: BTreeMap::new() };
+    chosen.parallel = parallel::choose(program, &kernels, &chosen, &pins, capacity)?;
+    Ok((prepared, chosen))
 }
 
 /// Gives registers of several sums a place in memory.
@@ -100,9 +105,17 @@ pub(super) fn written(program: &Program, chosen: &Chosen) -> Vec<(String, Pin)> 
             .map(|schedule| plain_lines(kernel.main, schedule))
             .unwrap_or_default(),
     };
-    let pin = |kernel: &outline::Named| Pin {
-        kernels: vec![Name::from(kernel.name.as_str())],
-        how: How::Written(lines(kernel)),
+    let pin = |kernel: &outline::Named| {
+        let mut lines = lines(kernel);
+        if let Some(parallel) = chosen.parallel.get(&kernel.position) {
+            let name = &kernel.main.loops[parallel.l].name;
+            let own = lines.iter_mut().find_map(|line| match line {
+                Line::For(loops) if loops.axes.iter().any(|axis| axis.name.text == *name) => Some(loops),
+                _ => None,
+            });
+            own.into_iter().for_each(|loops| loops.parallel = Some(parallel.parts.into()));
+        }
+        Pin { kernels: vec![Name::from(kernel.name.as_str())], how: How::Written(lines) }
     };
     let scheduled = kernels.iter().filter(|k| k.in_registers);
     scheduled.map(|k| (program.law_text(&k.counters, k.main), pin(k))).collect()

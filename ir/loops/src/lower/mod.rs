@@ -2,7 +2,7 @@
 //!
 //! Owns which statements share a nest (`group`), the order and tiling of loops when nobody asks for another (`schedule`), where
 //! bounds replace tests at the edges of a tensor (`edges`), what is asked for instead (`pinned`, `chosen`), and building the nest
-//! (`nest`, `reduction`, `tiled`). A verified program always lowers.
+//! (`nest`, `reduction`, `tiled`), of which a loop may run in parallel (`parallel`, `copies`). A verified program always lowers.
 
 use nablac_index::{Program as IndexProgram, Role as IndexRole, Statement, Step as IndexStep, TensorId};
 
@@ -16,6 +16,7 @@ use crate::schedule::{Pin, Schedules};
 mod chosen;
 mod compact;
 mod contraction;
+mod copies;
 mod dot;
 mod edges;
 mod group;
@@ -25,6 +26,7 @@ mod operands;
 mod order;
 mod outline;
 mod pack;
+mod parallel;
 mod pinned;
 mod probe;
 mod reduction;
@@ -58,6 +60,8 @@ pub struct Capacity {
     pub optimize: Optimize,
     /// Which of its candidates a rule gives; they come in the order of its own count, and 0 is the one that it prefers.
     pub rank: usize,
+    /// How many threads run kernels; 0 where the machine has none.
+    pub threads: usize,
 }
 
 /// How many candidates a rule has at most.
@@ -142,7 +146,7 @@ fn lower_chosen(program: IndexProgram, capacity: &Capacity, chosen: Chosen) -> P
     let library = capacity.library.clone();
     let lowered =
         Program { name: program.name.clone(), library, buffers: buffers.collect(), steps, arena_bytes: 0 };
-    number_variables(compact::compact(lowered))
+    copies::copy(number_variables(compact::compact(lowered)))
 }
 
 /// What goes from one nest to the next while a program is lowered.

@@ -12,6 +12,7 @@ use nablac_index::{
 
 use super::group::{self, Group};
 use super::lanes::{self, Around};
+use super::parallel::in_parts;
 use super::{Lowering, schedule};
 use crate::program::{For, Kernel, Kind, Register, Statement, Step};
 
@@ -44,7 +45,11 @@ pub(super) fn kernel<'a>(lowering: &mut Lowering<'a>, group: &Group<'a>) -> Kern
     } else {
         nest.plain(main)
     };
-    nest.kernel.body = body;
+    let parallel = nest.lowering.chosen.parallel.get(&nest.lowering.position(main));
+    nest.kernel.body = match parallel {
+        Some(own) => in_parts(body, &nest.kernel.variables, &main.loops[own.l].name, own.parts),
+        None => body,
+    };
     nest.kernel
 }
 

@@ -2,9 +2,9 @@
 //!
 //! Owns which statement a name stands for: the way through a program is lowering's own, without the nests.
 
-use nablac_index::{Loop, Program, Reduce, Statement};
+use nablac_index::{Index, Loop, LoopId, Program, Reduce, Statement, TensorId};
 
-use super::group::Group;
+use super::group::{self, Group};
 use super::{Chosen, Lowering, nest};
 
 /// A kernel that has a statement of the program; those that only fill a tensor have none.
@@ -19,6 +19,10 @@ pub(super) struct Named<'a> {
     pub counters: Vec<&'a Loop>,
     /// Whether it reduces into registers.
     pub in_registers: bool,
+    /// What it writes.
+    pub out: TensorId,
+    /// Where it writes, over the main statement's loops.
+    pub at: Vec<Index>,
 }
 
 /// The kernels in order.
@@ -38,11 +42,28 @@ fn named<'a>(lowering: &mut Lowering<'a>, group: &Group<'a>) -> Named<'a> {
     if main.reduce != Reduce::ArgMax {
         lowering.begun.push(main.out);
     }
+    let (out, at) = stored(group, lowering.counters.len());
     Named {
+        out,
+        at,
         name,
         main,
         position: lowering.position(main),
         counters: lowering.counters.clone(),
         in_registers: group.in_registers,
     }
+}
+
+/// What a group's nest stores to, and where, over the main statement's loops.
+fn stored(group: &Group, depth: usize) -> (TensorId, Vec<Index>) {
+    let main = group.main;
+    let Some(map) = group.last else { return (main.out, main.at.clone()) };
+    let through = map.accesses().into_iter().find(|access| access.tensor == main.out);
+    let through = through.map(|access| access.at.clone()).unwrap_or_default();
+    let values = group::follow(map, &through, main, depth).unwrap_or_default();
+    let of = |id: LoopId| match (id.0 as usize).checked_sub(depth) {
+        Some(own) => values.get(own).cloned().unwrap_or_default(),
+        None => Index::of_loop(id),
+    };
+    (map.out, map.at.iter().map(|index| index.substitute(&of)).collect())
 }

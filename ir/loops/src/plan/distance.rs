@@ -12,8 +12,12 @@ use crate::program::{For, Kernel, Program, Statement};
 /// The most accesses that a run of a kernel's addresses may record, and the most iterations that it may make.
 const EVENTS: usize = 4_000_000;
 
-/// The bytes that `output` must begin before `input`, if the kernel's addresses can be followed.
+/// The bytes that `output` must begin before `input`, if the kernel's addresses can be followed. Where a loop is parallel, one part may
+/// be done with writing before another one begins to read.
 pub(super) fn distance(program: &Program, kernel: &Kernel, input: TensorId, output: TensorId) -> Option<i64> {
+    if kernel.parts() > 1 {
+        return None;
+    }
     let traced = Traced { program, input, output };
     let mut run = Run { ranges: vec![(0, 0); kernel.variables.len()], events: vec![], iterations: 0 };
     run.all(&traced.body(&kernel.body))?;

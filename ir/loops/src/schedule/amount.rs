@@ -8,7 +8,7 @@ use crate::error::Error;
 pub enum Amount {
     /// An integer.
     Integer(i64),
-    /// A choice, a loop (its extent), `regs.general` or `regs.float`.
+    /// A choice, a loop (its extent), `regs.general`, `regs.float` or `threads`.
     Name(Name),
     /// Two of them.
     Binary(Operation, Box<(Amount, Amount)>),
@@ -61,7 +61,15 @@ impl Operation {
     }
 }
 
+/// What the number of threads is called.
+pub(super) const THREADS: &str = "threads";
+
 impl Amount {
+    /// The number of threads.
+    pub fn threads() -> Amount {
+        Amount::Name(THREADS.into())
+    }
+
     /// The integer, where it is one.
     pub fn integer(&self) -> Option<i64> {
         match self {

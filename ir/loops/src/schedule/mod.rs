@@ -185,7 +185,7 @@ pub enum Line {
     Pack(Stored),
 }
 
-/// `for name(padded), … step n vector n unroll use instruction`.
+/// `for name(padded), … step n vector n unroll parallel n use instruction`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct For {
     /// Several run as one.
@@ -196,6 +196,8 @@ pub struct For {
     pub vector: Option<Amount>,
     /// Whether all iterations are written out.
     pub unroll: bool,
+    /// In how many parts the iterations run side by side; `threads` where the text gives no number.
+    pub parallel: Option<Amount>,
     /// The instruction that sums products.
     pub instruction: Option<Name>,
     /// Where it stands.
@@ -345,6 +347,11 @@ impl Pin {
     /// Writes all iterations of the last loop out.
     pub fn unroll(self) -> Pin {
         self.with(|inner| inner.unroll = true)
+    }
+
+    /// Runs the iterations of the last loop side by side, in as many parts as there are threads.
+    pub fn parallel(self) -> Pin {
+        self.with(|inner| inner.parallel = Some(Amount::threads()))
     }
 
     /// The instruction that sums the products of the last loop.

@@ -10,11 +10,12 @@
 //! domain  = name "in" amount ".." amount | name "divides" amount
 //! require = "require" amount ("<" | "<=" | "==" | "!=" | ">=" | ">") amount
 //! pin     = "pin" kernel { "," kernel } ( "{" { line } "}" | ":" "space" name [ "{" { name "=" integer "," } "}" ] )
-//! line    = "for" loop { "," loop } [ "step" amount ] [ "vector" amount ] [ "unroll" ] [ "use" instruction ]
+//! line    = "for" loop { "," loop } [ "step" amount ] [ "vector" amount ] [ "unroll" ] [ "parallel" [ amount ] ] [ "use" instruction ]
 //!         | "buffer" tensor "as" type
 //!         | "pack" tensor "as" type
 //! loop    = name [ "(" amount ")" ]
-//! amount  = sums and products (+ - * / %) of integers, choices, extents by the loop's name, "regs.general", "regs.float"
+//! amount  = sums and products (+ - * / %) of integers, choices, extents by the loop's name, "regs.general", "regs.float",
+//!           "threads", which `parallel` has without an amount
 //! goal    = "goal" [ "ram" "<=" size ] [ "flash" "<=" size ] [ [ "then" ] "min" ("cycles" | "ram" | "flash") ]
 //! size    = integer [ "KiB" | "MiB" ]
 //! ```
@@ -22,12 +23,13 @@
 use nablac_index::DType;
 use nablac_index::lexer::{Lexer, Token};
 
+use super::print::KEYWORDS;
 use super::{Amount, Axis, Choice, Comparison, Domain, Figure, For, Goal, How, Item, Line, Name, Operation};
 use super::{Pin, Place, Require, Schedules, Space, Stored};
 use crate::error::Error;
 
 /// What the language has a word for, but no nest can do yet.
-const LATER: &[&str] = &["parallel", "pad", "fuse", "distribute"];
+const LATER: &[&str] = &["pad", "fuse", "distribute"];
 
 /// Parentheses within parentheses.
 const DEEPEST: usize = 64;
@@ -247,6 +249,11 @@ impl Parser {
                 if std::mem::replace(&mut loops.unroll, true) {
                     return twice("unroll");
                 }
+            } else if self.lexer.take_word("parallel") {
+                let parts = if self.at_amount() { self.amount()? } else { Amount::threads() };
+                if loops.parallel.replace(parts).is_some() {
+                    return twice("parallel");
+                }
             } else if self.lexer.take_word("use") {
                 if loops.instruction.replace(self.name("an instruction's name")?).is_some() {
                     return twice("use");
@@ -264,6 +271,15 @@ impl Parser {
         match DType::from_name(&name.text) {
             Some(dtype) => Ok(Stored { tensor, dtype, place }),
             None => Err(Error::schedule(name.place, format!("`{}` is no element type", name.text))),
+        }
+    }
+
+    /// Whether an amount is next, and no word that goes on with a line or begins another one.
+    fn at_amount(&self) -> bool {
+        match self.lexer.peek() {
+            Token::Number(_) => true,
+            Token::Name(_) => !KEYWORDS.iter().any(|word| self.lexer.at_word(word)),
+            _ => self.lexer.at_sign("(") || self.lexer.at_sign("-"),
         }
     }
 

@@ -8,9 +8,9 @@ use super::{Amount, Choice, Comparison, Domain, Figure, For, Goal, How, Item, Li
 use super::{Pin, Require, Schedules, Space, Stored};
 
 /// Words that stand for themselves only in quotes.
-const KEYWORDS: &[&str] = &[
-    "as", "buffer", "choose", "divides", "for", "goal", "in", "min", "on", "pack", "pin", "require", "space",
-    "step", "then", "unroll", "use", "vector",
+pub(super) const KEYWORDS: &[&str] = &[
+    "as", "buffer", "choose", "divides", "for", "goal", "in", "min", "on", "pack", "parallel", "pin",
+    "require", "space", "step", "then", "unroll", "use", "vector",
 ];
 
 impl Comparison {
@@ -190,6 +190,11 @@ impl Display for For {
         }
         if self.unroll {
             write!(f, " unroll")?;
+        }
+        match &self.parallel {
+            Some(parts) if *parts == Amount::threads() => write!(f, " parallel")?,
+            Some(parts) => write!(f, " parallel {parts}")?,
+            None => {}
         }
         self.instruction.iter().try_for_each(|name| write!(f, " use {name}"))
     }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::amount::THREADS;
 use super::{Amount, Choice, Comparison, Domain, How, Line, Name, Pin, Place, Require, Schedules, Space};
 use crate::error::Error;
 
@@ -19,6 +20,8 @@ pub(crate) struct Machine<'a> {
     pub general_registers: usize,
     /// `regs.float`.
     pub float_registers: usize,
+    /// `threads`.
+    pub threads: usize,
     /// The extents of the kernel's loops, by name.
     pub extents: BTreeMap<&'a str, usize>,
 }
@@ -224,10 +227,11 @@ fn value_of(name: &Name, values: &Values, machine: &Machine) -> Result<i64, Erro
     match name.text.as_str() {
         "regs.general" => Ok(extent(machine.general_registers)),
         "regs.float" => Ok(extent(machine.float_registers)),
+        THREADS => Ok(extent(machine.threads)),
         text => machine.extents.get(text).copied().map(extent).ok_or_else(|| {
             let known: Vec<&str> = values.keys().copied().chain(machine.extents.keys().copied()).collect();
             let message = format!(
-                "`{text}` has no value here; these have: {}, regs.general, regs.float",
+                "`{text}` has no value here; these have: {}, regs.general, regs.float, threads",
                 known.join(", ")
             );
             Error::schedule(name.place, message)
@@ -248,7 +252,7 @@ fn settled(line: &Line, values: &Values, machine: &Machine) -> Result<Line, Erro
     };
     let mut loops = loops.clone();
     let padded = loops.axes.iter_mut().filter_map(|axis| axis.padded.as_mut());
-    for amount in loops.step.iter_mut().chain(&mut loops.vector).chain(padded) {
+    for amount in loops.step.iter_mut().chain(&mut loops.vector).chain(&mut loops.parallel).chain(padded) {
         *amount = settle(amount)?;
     }
     Ok(Line::For(loops))

@@ -19,6 +19,7 @@ pub fn capacity(text: &str) -> Capacity {
         float_registers: 32,
         general_registers: 14,
         vector_registers: 16,
+        threads: 3,
         library: (!text.is_empty()).then(|| library(text)),
         ..Capacity::default()
     }

@@ -50,8 +50,9 @@ pub fn program(seed: u64) -> Program {
     for position in 0..kernels {
         let target = TensorId(3 + position as u32);
         let counters: Vec<usize> = if chooser.below(4) == 0 { vec![2] } else { vec![] };
+        let kernel = Kernel::default();
         let mut writer =
-            Writer { chooser: &mut chooser, program: &program, target, kernel: Kernel::default() };
+            Writer { chooser: &mut chooser, program: &program, target, kernel, in_parallel: false };
         let kernel = writer.kernel(position, &counters);
         steps.push(match counters[..] {
             [extent] => Step::Repeat {
@@ -112,6 +113,8 @@ struct Writer<'a> {
     program: &'a Program,
     target: TensorId,
     kernel: Kernel,
+    /// Whether a parallel loop is around, which must leave the registers alone.
+    in_parallel: bool,
 }
 
 impl Writer<'_> {
@@ -134,6 +137,9 @@ impl Writer<'_> {
         for _ in 0..1 + self.chooser.below(2) {
             let depth = 1 + self.chooser.below(3);
             body.extend(self.lines(&bounds, depth));
+        }
+        if self.chooser.below(2) == 0 {
+            body.extend(self.parallel(&bounds));
         }
         Kernel { body, ..std::mem::take(&mut self.kernel) }
     }
@@ -169,6 +175,29 @@ impl Writer<'_> {
             value: Expr::integer(DType::I32, at),
         };
         vec![nest, zero(0), zero(1)]
+    }
+
+    /// One loop per dimension of the target, one of them parallel, around a store there.
+    fn parallel(&mut self, bounds: &Bounds) -> Option<Statement> {
+        let buffer = self.program.buffer(self.target).clone();
+        let own = self.chooser.below(buffer.shape.len().max(1));
+        let mut nests = vec![];
+        let mut inside = bounds.clone();
+        for (d, &extent) in buffer.shape.iter().enumerate() {
+            let parts = 1 + self.chooser.below(4);
+            let kind = if d == own { Kind::Parallel(parts) } else { Kind::Serial };
+            let (lower, upper) = (vec![0.into()], vec![Index::constant(extent as i64)]);
+            let nest = For { variable: self.variable(), lower, upper, step: 1, kind, body: vec![] };
+            inside = inside.inside(&nest);
+            nests.push(nest);
+        }
+        self.in_parallel = true;
+        let at = nests.iter().map(|nest| Index::of_loop(nest.variable)).collect();
+        let value = self.value(&inside, buffer.dtype, 2);
+        self.in_parallel = false;
+        let store = Statement::Store { target: self.target, at, reduce: Reduce::Set, value };
+        let around = |body, nest: For| vec![Statement::For(For { body, ..nest })];
+        nests.into_iter().rev().fold(vec![store], around).pop()
     }
 
     fn register(&self) -> TensorId {
@@ -308,7 +337,7 @@ impl Writer<'_> {
             readable.into_iter().filter(|id| self.program.buffer(*id).dtype == dtype).collect();
         match self.chooser.below(5) {
             0 if dtype == DType::I64 => Expr::Index(self.index(bounds).unwrap_or_default()),
-            1 if dtype == DType::I32 => {
+            1 if dtype == DType::I32 && !self.in_parallel => {
                 Expr::read(self.register(), [Index::constant(self.chooser.between(0, 1))])
             }
             2 => Expr::Literal(dtype, value(self.chooser, dtype)),

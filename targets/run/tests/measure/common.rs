@@ -37,6 +37,7 @@ fn artifact(name: &str, sources: &[&str], input: usize, output: usize, arena: us
         output_bytes: vec![output],
         arena_bytes: arena,
         steps: vec![],
+        threads: 1,
     }
 }
 

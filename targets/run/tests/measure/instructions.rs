@@ -118,6 +118,7 @@ fn wrong(
         output_bytes: bytes(program.outputs()),
         arena_bytes: program.arena_bytes,
         steps: folder.steps.clone(),
+        threads: folder.threads,
     };
     let given: Vec<Vec<Array>> = runs.map(|round| inputs(&program, &trials, round)).collect();
     let samples: Vec<Vec<Vec<u8>>> =

@@ -7,11 +7,13 @@ use std::collections::BTreeMap;
 
 use nablac_index::{LoopId, Program, Statement, TensorId};
 
+use super::parallel::Parallel;
 use super::schedule::Schedule;
 use super::side_by_side::SideBySide;
 use super::{Capacity, lanes, outline};
 use crate::error::Error;
 use crate::instruction::Library;
+use crate::parts::MOST_PARTS;
 use crate::schedule::{Amount, Axis, For, Line, Machine, Name, Place, Schedules, Stored, settle};
 
 mod product;
@@ -57,6 +59,7 @@ impl Pins {
                     name: &capacity.machine,
                     general_registers: capacity.general_registers,
                     float_registers: capacity.float_registers,
+                    threads: capacity.threads.max(1),
                     extents: loops.iter().map(|l| (l.name.as_str(), l.extent)).collect(),
                 };
                 let lines = settle(schedules, pin, name, &machine)?;
@@ -118,6 +121,8 @@ struct Nest<'p> {
     pack: Option<&'p Stored>,
     /// The space loop whose iterations are lanes, and how many there are.
     vector: Option<(usize, usize, Place)>,
+    /// The space loop that is parallel, and in how many parts.
+    parallel: Option<(usize, usize, Place)>,
     /// The lines of reduced loops, each with its loops.
     reduced: Vec<(Vec<usize>, &'p For)>,
 }
@@ -137,7 +142,8 @@ impl Pinned {
 
     fn nest(&self, statement: &Statement, depth: usize) -> Result<Nest<'_>, Error> {
         let reduced = statement.reduced_loops(depth);
-        let mut nest = Nest { space: vec![], buffer: None, pack: None, vector: None, reduced: vec![] };
+        let mut nest =
+            Nest { space: vec![], buffer: None, pack: None, vector: None, parallel: None, reduced: vec![] };
         for line in &self.lines {
             match line {
                 Line::Buffer(stored) => self.buffer_line(&mut nest, stored)?,
@@ -154,6 +160,9 @@ impl Pinned {
                             nest.vector = nest
                                 .vector
                                 .or(amount(loops.vector.as_ref()).map(|n| (space.0, n, loops.place)));
+                            nest.parallel = nest
+                                .parallel
+                                .or(amount(loops.parallel.as_ref()).map(|n| (space.0, n, loops.place)));
                             nest.space.push(space);
                         }
                         n if n == own.len() => self.reduced_loops(&mut nest, own, loops, statement)?,
@@ -225,6 +234,14 @@ impl Pinned {
                 loops.vector.is_some() && nest.vector.is_some(),
                 "one loop's iterations are lanes, and there is a `vector` already".into(),
             ),
+            (
+                loops.parallel.is_some() && nest.parallel.is_some(),
+                "one loop is parallel, and there is a `parallel` already".into(),
+            ),
+            (
+                loops.parallel.is_some() && nest.space.iter().any(|(other, ..)| *other == l),
+                format!("`for {name}` goes on within a step: the loop further outside may be parallel"),
+            ),
         ];
         if let Some((_, message)) = wrong.into_iter().find(|(wrong, _)| *wrong) {
             return self.error(loops.place, message);
@@ -255,6 +272,12 @@ impl Pinned {
         };
         if let Some((_, &l)) = own.iter().enumerate().find(|(position, l)| before(*position, **l)) {
             let message = format!("there is a `for {}` already", statement.loops[l].name);
+            return self.error(loops.place, message);
+        }
+        if loops.parallel.is_some() {
+            let name = &loops.axes[0].name.text;
+            let message =
+                format!("`{name}` is a reduced loop: its iterations go into one result, one after the other");
             return self.error(loops.place, message);
         }
         nest.reduced.push((own, loops));
@@ -334,6 +357,28 @@ impl Pinned {
             return Ok(Some(SideBySide { l, lanes, put_down: TensorId(u32::MAX) }));
         };
         self.error(place, reason)
+    }
+
+    /// The loop that is parallel.
+    pub(super) fn parallel(
+        &self,
+        statement: &Statement,
+        depth: usize,
+        capacity: &Capacity,
+        writes_apart: &dyn Fn(Parallel) -> bool,
+    ) -> Result<Option<Parallel>, Error> {
+        let Some((l, parts, place)) = self.nest(statement, depth)?.parallel else { return Ok(None) };
+        let parallel = Parallel { l, parts };
+        let message = if capacity.threads == 0 {
+            format!("`{}` has no threads", capacity.machine)
+        } else if parts > MOST_PARTS {
+            format!("it has {parts} parts; at most {MOST_PARTS} are supported")
+        } else if !writes_apart(parallel) {
+            format!("parts of `{}` may write the same elements", statement.loops[l].name)
+        } else {
+            return Ok((parts > 1).then_some(parallel));
+        };
+        self.error(place, message)
     }
 
     /// What is written out has bounds.
