@@ -1,6 +1,6 @@
 //! Whatever can go wrong between a folder of C and a figure is a named error.
 
-use crate::common::{BOARDS, PROCESSES, has_tools, rounds, run_on, spin, spin_with};
+use crate::common::{BOARDS, PROCESSES, computers, has_tools, rounds, run_on, spin, spin_with};
 use nablac_machine::Machine;
 use nablac_run::{Error, Options, execute};
 use std::time::Duration;
@@ -14,7 +14,8 @@ fn run_body(machine: &str, test: &str, body: &str, options: &Options) -> Error {
 
 #[test]
 fn a_status_other_than_ok_is_reported_with_its_sample() {
-    for machine in ["host", "cortex-m4", "aarch64"].into_iter().filter(|machine| has_tools(machine)) {
+    let machines = ["host", "cortex-m4", "aarch64"].into_iter().filter(|machine| has_tools(machine));
+    for machine in machines.chain(computers()) {
         let body = "RUN { return ctx->rounds == 5u ? SPIN_REFUSED : SPIN_OK; }";
         let message = run_body(machine, "status", body, &Options::default()).to_string();
         assert!(message.contains("spin_run returned 7") && message.contains("sample 0"), "{message}");
@@ -44,9 +45,24 @@ fn a_process_that_a_signal_ends_is_an_error() {
 }
 
 #[test]
+fn a_fault_of_a_computer_says_where() {
+    for machine in computers() {
+        for (test, body, fault) in [
+            ("null", "*(volatile uint32_t *)(uintptr_t)ctx->rounds = 1u;", "processor fault 14 at 0x0000000000"),
+            ("undefined", "__asm__ volatile(\"ud2\");", "processor fault 06 at 0x0000000000"),
+        ] {
+            let body = format!("RUN {{ {body} return SPIN_OK; }}");
+            let error = run_body(machine, test, &body, &Options::default());
+            assert!(matches!(error, Error::Program { .. }) && error.to_string().contains(fault), "{error}");
+        }
+    }
+}
+
+#[test]
 fn a_hang_is_an_error() {
     let options = Options { timeout: Duration::from_secs(3), ..Options::default() };
-    for machine in ["host", "cortex-m4", "aarch64"].into_iter().filter(|machine| has_tools(machine)) {
+    let machines = ["host", "cortex-m4", "aarch64"].into_iter().filter(|machine| has_tools(machine));
+    for machine in machines.chain(computers()) {
         let body = "RUN { volatile uint32_t *at = &ctx->rounds; while (*at != 0u) { } return SPIN_OK; }";
         let error = run_body(machine, "hang", body, &options);
         assert!(matches!(error, Error::Timeout { seconds: 3, .. }), "{error}");
@@ -57,7 +73,9 @@ fn a_hang_is_an_error() {
 fn too_deep_a_stack_is_an_error() {
     let boards = BOARDS.iter().map(|machine| (machine, [65u32 << 10, 100 << 10, 1 << 20]));
     let processes = PROCESSES.iter().map(|machine| (machine, [1u32 << 20, 2 << 20, 7 << 20]));
-    for (machine, too_deep) in boards.chain(processes).filter(|(machine, _)| has_tools(machine)) {
+    let computers = computers().map(|machine| (machine, [1u32 << 20, 2 << 20, 7 << 20]));
+    let machines = boards.chain(processes).map(|(machine, deep)| (*machine, deep));
+    for (machine, too_deep) in machines.filter(|(machine, _)| has_tools(machine)).chain(computers) {
         for bytes in too_deep {
             let error = run_body(machine, &format!("deep-{bytes}"), &deep(bytes), &Options::default());
             assert!(matches!(error, Error::StackOverflow { .. }), "{machine}, {bytes}: {error}");
