@@ -146,7 +146,7 @@ impl Pinned {
         dot: &Dot,
     ) -> Result<Option<usize>, Error> {
         let moving = program.tensor(factors.moving.tensor);
-        let bytes = dot.dtype == DType::I8 && moving.dtype != DType::I8;
+        let bytes = dot.takes == DType::I8 && moving.dtype != DType::I8;
         if bytes {
             let message =
                 format!("`{}` multiplies i8, and `{}` is {}", dot.multiply, moving.name, moving.dtype.name());
@@ -160,9 +160,9 @@ impl Pinned {
             );
             return self.error(stored.tensor.place, message);
         }
-        if stored.dtype != dot.dtype {
+        if stored.dtype != dot.takes {
             let message =
-                format!("`{}` multiplies {}: the buffer has that type", dot.multiply, dot.dtype.name());
+                format!("`{}` multiplies {}: the buffer has that type", dot.multiply, dot.takes.name());
             return self.error(stored.place, message);
         }
         Ok(Some(around))
@@ -245,8 +245,10 @@ impl Pinned {
             "it has several reduced loops".into()
         } else if !along_last(first.0) || space_slides {
             format!("`{}` does not go through neighbours", statement.loops[first.0].name)
-        } else if dot.sums > 1 && moving.dtype == dot.dtype && first.1 == factors.extents[first.0] {
+        } else if dot.sums > 1 && moving.dtype == dot.takes && first.1 == factors.extents[first.0] {
             return Ok(());
+        } else if dot.sums > 1 && moving.dtype != dot.takes {
+            format!("it is {}, and `{}` multiplies {}", moving.dtype.name(), dot.multiply, dot.takes.name())
         } else if moving.dtype != DType::I8 {
             format!("it is {}", moving.dtype.name())
         } else if first.1 != factors.extents[first.0] || !first.1.is_multiple_of(dot.bytes) {
