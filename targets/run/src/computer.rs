@@ -26,12 +26,8 @@ const SECTIONS: (&str, &str) = ("nablac_computer.ld", include_str!("../harness/n
 const SYSTEM_FOLDER: &str = "computer";
 
 /// It leaves the vector registers to the program, and has no C library.
-const SYSTEM_FLAGS: &[&str] = &[
-    "-mgeneral-regs-only",
-    "-fno-pie",
-    "-fno-stack-protector",
-    "-fno-tree-loop-distribute-patterns",
-];
+const SYSTEM_FLAGS: &[&str] =
+    &["-mgeneral-regs-only", "-fno-pie", "-fno-stack-protector", "-fno-tree-loop-distribute-patterns"];
 
 /// Where its parts are, as `nablac_computer.h` says: memory, and what the processor runs first.
 const MEMORY: Range<u64> = 0x0020_0000..0x4000_0000;
@@ -134,7 +130,8 @@ impl Computer<'_> {
             ("input", input.len() as u64, INPUT_BYTES),
         ] {
             if size > room {
-                let what = format!("run a program with so much {what}: {size} bytes, and there is room for {room}");
+                let what =
+                    format!("run a program with so much {what}: {size} bytes, and there is room for {room}");
                 return Err(Error::Unsupported { machine: self.machine.name.clone(), what });
             }
         }

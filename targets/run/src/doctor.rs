@@ -77,7 +77,11 @@ fn processor_status(machine: &Machine) -> ToolStatus {
         needed_by: vec![machine.name.clone()],
         found: match &machine.emulator {
             _ if missing.is_empty() => Some("this computer's".to_owned()),
-            Some(emulator) => Some(format!("emulated ({}): this computer's has no {}", emulator.command, missing.join(", "))),
+            Some(emulator) => Some(format!(
+                "emulated ({}): this computer's has no {}",
+                emulator.command,
+                missing.join(", ")
+            )),
             None => None,
         },
         install: format!("take a computer with {}", missing.join(", ")),

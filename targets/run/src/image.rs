@@ -1,7 +1,10 @@
 //! Reads what a C compiler made: the sizes of sections, and the symbols of a program.
 
 use crate::Error;
-use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol, SectionFlags, SectionKind, SegmentFlags, SymbolKind, elf};
+use object::{
+    Object, ObjectSection, ObjectSegment, ObjectSymbol, SectionFlags, SectionKind, SegmentFlags, SymbolKind,
+    elf,
+};
 use std::ops::{AddAssign, Range};
 
 /// What the linker script puts before the names of the harness's sections.
@@ -63,7 +66,8 @@ pub(crate) struct Loaded {
 pub(crate) fn loaded(bytes: &[u8], file: &str, within: Range<u64>) -> Result<Loaded, Error> {
     let parsed = parse(bytes, file)?;
     let malformed = |reason: String| Error::Malformed { file: file.to_owned(), reason };
-    let segments: Vec<_> = parsed.segments().filter(|s| s.size() > 0 && within.contains(&s.address())).collect();
+    let segments: Vec<_> =
+        parsed.segments().filter(|s| s.size() > 0 && within.contains(&s.address())).collect();
     let range = |segments: &[_]| -> Option<Range<u64>> {
         let first = segments.iter().map(ObjectSegment::address).min()?;
         Some(first..segments.iter().map(|s: &object::Segment| s.address() + s.size()).max()?)

@@ -77,9 +77,8 @@ mod tests {
 
     #[test]
     fn what_is_sent_is_understood_or_refused() {
-        let record = |kind: u8, content: &[u8]| {
-            [&[kind][..], &(content.len() as u32).to_le_bytes(), content].concat()
-        };
+        let record =
+            |kind: u8, content: &[u8]| [&[kind][..], &(content.len() as u32).to_le_bytes(), content].concat();
         let count = [16u64.to_le_bytes(), 2u64.to_le_bytes()].concat();
         let all = [
             record(2, b"a.bin"),

@@ -297,7 +297,8 @@ fn fold_zero(program: &mut Program, statement: &Statement, factors: &Factors) ->
         first.body = Expr::read(folded, at);
     }
     let moving = Expr::Read(factors.moving.clone()).cast(DType::I32);
-    let moving = if factors.offset == 0 { moving } else { moving + Expr::integer(DType::I32, factors.offset) };
+    let moving =
+        if factors.offset == 0 { moving } else { moving + Expr::integer(DType::I32, factors.offset) };
     let body = moving * Expr::Read(factors.constant.clone()).cast(DType::I32);
     for_each_statement_mut(&mut program.steps, &mut |s| {
         if s.out == statement.out && s.reduce == Reduce::Sum {

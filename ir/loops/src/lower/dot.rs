@@ -131,12 +131,7 @@ fn of_lanes(library: &Library, dtype: DType, terms: usize) -> Option<Dot> {
 }
 
 /// Several sums side by side, of products of constants of type `dtype`, stored as `packed`, with what is computed as `takes`.
-fn of_sums(
-    library: &Library,
-    [dtype, takes, packed]: [DType; 3],
-    terms: usize,
-    sums: usize,
-) -> Option<Dot> {
+fn of_sums(library: &Library, [dtype, takes, packed]: [DType; 3], terms: usize, sums: usize) -> Option<Dot> {
     let mut probe = Probe::new(library);
     let (l, term, zero) = (probe.variable(), probe.variable(), Index::default);
     let of_sum = if dtype.is_float() { dtype } else { DType::I32 };

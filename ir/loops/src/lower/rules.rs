@@ -56,7 +56,8 @@ pub(super) fn choose(
         let candidates = side_by_side::candidates(program, statement, factors, &dot, capacity);
         side_by_side.extend(candidates.into_iter().map(|(cycles, schedule)| (cycles, schedule, dot.clone())));
     }
-    side_by_side.sort_by_key(|(cycles, ..)| *cycles);
+    // Of registers that take the same time, the smallest have the fewest lanes without a sum, which go through memory.
+    side_by_side.sort_by_key(|(cycles, _, dot)| (*cycles, dot.sums));
     if !side_by_side.is_empty() {
         let rank = capacity.rank.min(side_by_side.len() - 1);
         let (_, schedule, dot) = side_by_side.swap_remove(rank);

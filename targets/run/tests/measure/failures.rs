@@ -48,8 +48,16 @@ fn a_process_that_a_signal_ends_is_an_error() {
 fn a_fault_of_a_computer_says_where() {
     for machine in computers() {
         for (test, body, fault) in [
-            ("null", "*(volatile uint32_t *)(uintptr_t)ctx->rounds = 1u;", "processor fault 14 at 0x0000000000"),
-            ("undefined", "if (ctx->rounds == 5u) { __asm__ volatile(\"ud2\"); }", "processor fault 06 at 0x0000000000"),
+            (
+                "null",
+                "*(volatile uint32_t *)(uintptr_t)ctx->rounds = 1u;",
+                "processor fault 14 at 0x0000000000",
+            ),
+            (
+                "undefined",
+                "if (ctx->rounds == 5u) { __asm__ volatile(\"ud2\"); }",
+                "processor fault 06 at 0x0000000000",
+            ),
         ] {
             let body = format!("RUN {{ {body} return SPIN_OK; }}");
             let error = run_body(machine, test, &body, &Options::default());
