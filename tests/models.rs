@@ -230,7 +230,8 @@ fn generated_c_is_clean_for_every_compiler_and_sanitizer() {
 fn schedules_that_are_printed_give_the_same_nests() {
     let place = Place::new();
     for (number, (name, path)) in networks(&ALL).into_iter().enumerate() {
-        let targets = [["cortex-m4", "x86-64-v3"], ["cortex-m55", "aarch64"], ["host", "x86-64-v4"]][number % 3];
+        let targets =
+            [["cortex-m4", "x86-64-v3"], ["cortex-m55", "aarch64"], ["host", "x86-64-v4"]][number % 3];
         for target in targets {
             let show = |stage: &str, more: &[&str]| {
                 let show = ["show", text(&path), "--after", stage, "--target", target, "--quiet"];

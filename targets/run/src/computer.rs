@@ -12,6 +12,7 @@ use nablac_machine::{Emulator, Machine};
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
+use std::time::Duration;
 
 const HEADER: (&str, &str) = ("nablac_computer.h", include_str!("../harness/nablac_computer.h"));
 const CALL: (&str, &str) =
@@ -87,7 +88,7 @@ impl Measure for Computer<'_> {
         build.harness(artifact, &[host::FILE, CALL], &flags)?;
         build.link(&["-static".to_owned()])?; // the system has no loader
         let counted = Counted::new(&build, artifact)?;
-        exchange::write_samples(build.folder(), samples, 0, options.keep_state)?;
+        exchange::write_samples(build.folder(), samples, Duration::ZERO, options.keep_state)?;
         self.system(&build, artifact)?;
         self.disk(build.folder())?;
         let mut records = self.run(&build, &version)?;
