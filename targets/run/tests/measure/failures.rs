@@ -117,19 +117,26 @@ fn a_warning_is_an_error_with_the_compilers_words() {
 
 #[test]
 fn a_missing_tool_names_the_package() {
-    let check = |change: &dyn Fn(&mut Machine), package: &str| {
-        let mut machine = Machine::load("cortex-m4").unwrap();
+    let on = |name: &str, change: &dyn Fn(&mut Machine), package: &str| {
+        let mut machine = Machine::load(name).unwrap();
         change(&mut machine);
         let work = crate::common::work(&format!("missing-{package}"));
         let error = execute(&machine, &spin(), &rounds(&[1]), &work, &Options::default()).unwrap_err();
         assert!(error.is_missing_toolchain(), "{error}");
         assert!(error.to_string().contains(&format!("apt-get install {package}")), "{error}");
     };
+    let check = |change: &dyn Fn(&mut Machine), package: &str| on("cortex-m4", change, package);
+    let lacks = |machine: &mut Machine| machine.requires.push("time-travel".to_owned());
     let absent = || "no-such-tool".to_owned();
     check(&|machine| machine.compiler.command = absent(), "gcc-arm-none-eabi");
     if has_tools("cortex-m4") {
         check(&|machine| machine.emulator.as_mut().unwrap().command = absent(), "qemu-system-arm");
         check(&|machine| machine.disassembler.as_mut().unwrap().command = absent(), "binutils-arm-none-eabi");
+        let without_emulator = |machine: &mut Machine| {
+            lacks(machine);
+            machine.emulator.as_mut().unwrap().command = absent();
+        };
+        on("x86-64-v4", &without_emulator, "bochs bochs-term");
         // It starts, but answers the question for the library's path with something else.
         check(&|machine| machine.compiler.command = "echo".to_owned(), "libnewlib-arm-none-eabi");
     }
