@@ -75,7 +75,10 @@ impl Pinned {
         }
         let tiled = (0..factors.extents.len()).filter(|l| !own.contains(l));
         let points = tiled.map(|l| remaining(&schedule.space, l, factors.extents[l]));
-        self.small_enough(points.chain([chunk]))?;
+        // Of sums that are side by side one instruction is written out for all lanes and their terms.
+        let together = if dot.sums > 1 { dot.sums * dot.terms } else { 1 };
+        let written = points.chain([chunk]).fold(1usize, |all, n| all.saturating_mul(n.max(1)));
+        self.small_enough([written.div_ceil(together)].into_iter())?;
         Ok((schedule, dot))
     }
 
