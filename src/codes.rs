@@ -144,7 +144,7 @@ most more exactly, `--method` chooses other ranges, and more samples give better
 
     MissingTool "E0601" "a program that is needed is not installed"
 "nablac itself needs none. Running generated code needs a C compiler, and for an emulated target its cross compiler and
-QEMU. `nablac doctor` lists what is there, what is missing and how to install it."
+QEMU, or Bochs. `nablac doctor` lists what is there, what is missing and how to install it."
 
     Incapable "E0602" "the target cannot do what is asked"
 "The target exists, but this cannot be done there, or not on this computer. The message says what."

@@ -147,6 +147,12 @@ fn networks_give_the_frameworks_numbers_on_aarch64() {
 }
 
 #[test]
+#[ignore = "emulates 160 inferences, the first of each network in single steps"]
+fn networks_give_the_frameworks_numbers_on_avx512() {
+    verify_networks_on(&["x86-64-v4"], ["bochs", "cc"]);
+}
+
+#[test]
 #[ignore = "an inference takes up to fifty times as long without a floating-point unit"]
 fn networks_give_the_frameworks_numbers_where_floating_point_is_software() {
     verify_networks_on(&["cortex-m0plus", "cortex-m3"], CORTEX_M);
@@ -224,7 +230,8 @@ fn generated_c_is_clean_for_every_compiler_and_sanitizer() {
 fn schedules_that_are_printed_give_the_same_nests() {
     let place = Place::new();
     for (number, (name, path)) in networks(&ALL).into_iter().enumerate() {
-        let targets = [["cortex-m4", "x86-64-v3"], ["cortex-m55", "aarch64"]][number % 2];
+        let targets =
+            [["cortex-m4", "x86-64-v3"], ["cortex-m55", "aarch64"], ["host", "x86-64-v4"]][number % 3];
         for target in targets {
             let show = |stage: &str, more: &[&str]| {
                 let show = ["show", text(&path), "--after", stage, "--target", target, "--quiet"];

@@ -9,7 +9,7 @@ use super::{Answer, text};
 /// Say which compilers and emulators are installed, and how to install the others.
 ///
 /// nablac needs none of them to compile a model or to run it in the interpreter. Running the generated C takes a C compiler,
-/// and for the other targets than this computer QEMU.
+/// and for the other targets than this computer QEMU, or Bochs.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Only what this target needs; exits 6 if some of it is missing.

@@ -70,7 +70,9 @@ CONV_KERNEL static void conv_conv_1(const float *CONV_RESTRICT x, float *CONV_RE
     float *const x = (float *)(void *)arena;
     float *const y = (float *)(void *)(arena + 40);
 
+    CONV_STEP(0U);
     conv_conv_1(x, y);
+    CONV_STEP(1U);
     return CONV_OK;
 ";
     assert!(source.contains(run), "{source}");

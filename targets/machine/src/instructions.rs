@@ -10,6 +10,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("armv7e-m", include_str!("../data/instructions/armv7e-m.nab")),
     ("aarch64", include_str!("../data/instructions/aarch64.nab")),
     ("x86-64-v3", include_str!("../data/instructions/x86-64-v3.nab")),
+    ("x86-64-v4", include_str!("../data/instructions/x86-64-v4.nab")),
     ("armv8.1-m-mve", include_str!("../data/instructions/armv8.1-m-mve.nab")),
 ];
 

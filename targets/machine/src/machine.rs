@@ -48,7 +48,8 @@ pub struct Machine {
     pub instruction_set: Option<InstructionSet>,
     /// The memories, in the order in which they are to be filled; empty if they need no planning.
     pub memories: Vec<Memory>,
-    /// What this computer's processor must have to run the programs, as its operating system calls it.
+    /// What this computer's processor must have to run the programs, as its operating system calls it. Where it has not, an emulator
+    /// runs them, if one is named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<String>,
     /// The C compiler.
@@ -56,7 +57,7 @@ pub struct Machine {
     /// The tool that lists a program's instructions, where they are to be checked or their cycles estimated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disassembler: Option<Tool>,
-    /// How to run a program; nothing if this computer runs it.
+    /// How to run a program; nothing if only this computer does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub emulator: Option<Emulator>,
     /// Which library of hardware instructions it has; nothing if generated code needs none.
@@ -214,7 +215,7 @@ pub struct Compiler {
     pub flags: Vec<String>,
 }
 
-/// An emulator, and what it is to emulate: a whole board, or a process of an operating system.
+/// An emulator, and what it is to emulate: a whole board, a process of an operating system, or a computer without one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Emulator {
@@ -228,6 +229,9 @@ pub struct Emulator {
     /// The emulator's name of the processor that runs the program as a process; nothing on a board, which has its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub processor: Option<String>,
+    /// The emulator's name of the processor of a computer that runs nothing but the program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub computer: Option<String>,
 }
 
 impl Machine {
@@ -306,17 +310,19 @@ impl Machine {
             }
         }
         if let Some(emulator) = &self.emulator
-            && emulator.machine.is_some() == emulator.processor.is_some()
+            && [&emulator.machine, &emulator.processor, &emulator.computer].into_iter().flatten().count() != 1
         {
-            let reason =
-                "the emulator needs either a `machine`, the board, or a `processor`, which runs a process";
+            let reason = "the emulator needs either a `machine`, the board, or a `processor`, which runs a process, or a `computer`, which \
+                          runs nothing else";
             return Some(reason.to_owned());
         }
-        if self.emulator.is_some() && self.threads {
+        if self.threads && self.emulator.is_some() && self.requires.is_empty() {
             return Some("the emulators run one thread, but the machine has `threads`".to_owned());
         }
-        if self.emulator.is_some() && !self.requires.is_empty() {
-            let reason = "`requires` speaks of this computer's processor, but an emulator runs the programs";
+        if self.emulator.as_ref().is_some_and(|emulator| emulator.machine.is_some())
+            && !self.requires.is_empty()
+        {
+            let reason = "`requires` speaks of this computer's processor, but the programs are for a board";
             return Some(reason.to_owned());
         }
         let roles = [Role::Code, Role::Constants, Role::Data, Role::Stack];

@@ -81,6 +81,7 @@ fn a_wrong_file_is_a_named_error() {
         (good.replace("\"stack\"", "\"data\""), "no memory holds stack"),
         (good.replace("machine = \"mps2-an386\"", ""), "either a `machine`, the board, or a `processor`"),
         (good.replace("machine = \"mps2", "processor = \"x\"\nmachine = \"mps2"), "either a `machine`"),
+        (good.replace("machine = \"mps2", "computer = \"x\"\nmachine = \"mps2"), "either a `machine`"),
         (
             good.replace("timing_table =", "requires = [\"avx2\"]\ntiming_table ="),
             "`requires` speaks of this",

@@ -97,7 +97,12 @@ impl<'a> Build<'a> {
     ) -> Result<(), Error> {
         write(&self.folder.join(HEADER.0), HEADER.1.as_bytes())?;
         let driver = driver::source(artifact);
-        for (name, text) in files.iter().copied().chain([(DRIVER, driver.as_str())]) {
+        self.files(&[files, &[(DRIVER, driver.as_str())]].concat(), flags)
+    }
+
+    /// Compiles fixed files, given as names and texts.
+    pub fn files(&mut self, files: &[(&str, &str)], flags: &[String]) -> Result<(), Error> {
+        for (name, text) in files.iter().copied() {
             write(&self.folder.join(name), text.as_bytes())?;
             let stem = name.split('.').next().unwrap_or(name).trim_start_matches("nablac_harness_");
             let object = format!("nablac_harness_{}.o", stem.trim_start_matches("nablac_"));

@@ -66,12 +66,13 @@ impl Tool<'_> {
         Ok(Ended { status, output: String::from_utf8_lossy(&bytes).into_owned(), command_line })
     }
 
-    /// The first line that the tool prints when asked for its version.
+    /// The first line with a word that the tool prints when asked for its version.
     pub fn version(&self) -> Result<String, Error> {
         let output = Command::new(self.command).arg("--version").stdin(Stdio::null()).output();
         let output = output.map_err(|source| self.cannot_start(source))?;
         let text = String::from_utf8_lossy(&output.stdout);
-        Ok(text.lines().next().unwrap_or_default().trim().to_owned())
+        let line = text.lines().find(|line| line.contains(char::is_alphanumeric));
+        Ok(line.unwrap_or_default().trim().to_owned())
     }
 
     fn cannot_start(&self, source: std::io::Error) -> Error {

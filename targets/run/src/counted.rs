@@ -74,12 +74,17 @@ impl<'a> Counted<'a> {
         plugin::install(version, &self.work, entry, self.program.address("nablac_measured_return")?)
     }
 
-    /// What the run gave, after it succeeded. `sizes` are those of the model.
+    /// What the run gave, after it succeeded and the plugin counted. `sizes` are those of the model.
     pub fn result(&self, samples: usize, sizes: Sizes) -> Result<Run, Error> {
         let counts = Counts::parse(&String::from_utf8_lossy(&read(&self.work.join(plugin::COUNTS))?))?;
+        self.result_with(&counts, samples, sizes)
+    }
+
+    /// What the run gave, with what was counted.
+    pub fn result_with(&self, counts: &Counts, samples: usize, sizes: Sizes) -> Result<Run, Error> {
         let timings = self.machine.timings()?;
-        let cycles = timings.map(|table| cycles::estimate(&self.instructions, &counts, &table));
-        let measurement = self.measurement(sizes, &counts, &cycles)?;
+        let cycles = timings.map(|table| cycles::estimate(&self.instructions, counts, &table));
+        let measurement = self.measurement(sizes, counts, &cycles)?;
         Ok(Run { outputs: exchange::read_outputs(&self.work, self.artifact, samples)?, measurement })
     }
 

@@ -30,13 +30,18 @@ impl Counts {
         for line in text.lines() {
             counts.parse_line(line).ok_or_else(|| malformed(format!("`{line}` is not understood")))?;
         }
-        let total: u64 = counts.by_address.values().map(|count| count.executed).sum();
-        match counts.calls.first() {
+        counts.checked()
+    }
+
+    /// The same, if it is complete.
+    pub fn checked(self) -> Result<Counts, Error> {
+        let total: u64 = self.by_address.values().map(|count| count.executed).sum();
+        match self.calls.first() {
             None => Err(malformed("the function was never called".to_owned())),
             Some(first) if *first != total => {
                 Err(malformed(format!("the first call has {first} instructions, its addresses {total}")))
             }
-            Some(_) => Ok(counts),
+            Some(_) => Ok(self),
         }
     }
 

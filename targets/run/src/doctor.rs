@@ -46,6 +46,9 @@ fn tools_of(machine: &Machine) -> Vec<ToolStatus> {
     }
     if !machine.requires.is_empty() {
         tools.push(processor_status(machine));
+        if processor::suffices(machine) {
+            return tools; // what emulates it is not needed here
+        }
     }
     if let Some(tool) = &machine.disassembler {
         tools.push(status(machine, &tool.command, &tool.package, disassembly::PURPOSE));
@@ -72,7 +75,15 @@ fn processor_status(machine: &Machine) -> ToolStatus {
         tool: format!("processor of {}", machine.name),
         purpose: "to run the C",
         needed_by: vec![machine.name.clone()],
-        found: missing.is_empty().then(|| "this computer's".to_owned()),
+        found: match &machine.emulator {
+            _ if missing.is_empty() => Some("this computer's".to_owned()),
+            Some(emulator) => Some(format!(
+                "emulated ({}): this computer's has no {}",
+                emulator.command,
+                missing.join(", ")
+            )),
+            None => None,
+        },
         install: format!("take a computer with {}", missing.join(", ")),
     }
 }

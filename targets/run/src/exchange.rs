@@ -73,3 +73,8 @@ pub(crate) fn figures(bytes: &[u8]) -> Vec<u64> {
     let (words, _) = bytes.as_chunks::<8>();
     words.iter().map(|word| u64::from_le_bytes(*word)).collect()
 }
+
+/// What has been written for the driver to read.
+pub(crate) fn read_samples(work: &Path) -> Result<Vec<u8>, Error> {
+    read(&work.join(INPUT))
+}

@@ -1,8 +1,11 @@
 //! Reads what a C compiler made: the sizes of sections, and the symbols of a program.
 
 use crate::Error;
-use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SectionKind, SymbolKind, elf};
-use std::ops::AddAssign;
+use object::{
+    Object, ObjectSection, ObjectSegment, ObjectSymbol, SectionFlags, SectionKind, SegmentFlags, SymbolKind,
+    elf,
+};
+use std::ops::{AddAssign, Range};
 
 /// What the linker script puts before the names of the harness's sections.
 const HARNESS: &str = ".harness";
@@ -50,6 +53,38 @@ pub(crate) struct Program {
     labels: Vec<(String, u64)>,
 }
 
+/// What a program has in memory when it starts.
+pub(crate) struct Loaded {
+    pub base: u64,
+    pub bytes: Vec<u8>,
+    pub entry: u64,
+    /// Where its instructions are.
+    pub text: Range<u64>,
+}
+
+/// What stands in memory between two addresses when a program starts: all of it, if they are the first and the last.
+pub(crate) fn loaded(bytes: &[u8], file: &str, within: Range<u64>) -> Result<Loaded, Error> {
+    let parsed = parse(bytes, file)?;
+    let malformed = |reason: String| Error::Malformed { file: file.to_owned(), reason };
+    let segments: Vec<_> =
+        parsed.segments().filter(|s| s.size() > 0 && within.contains(&s.address())).collect();
+    let range = |segments: &[_]| -> Option<Range<u64>> {
+        let first = segments.iter().map(ObjectSegment::address).min()?;
+        Some(first..segments.iter().map(|s: &object::Segment| s.address() + s.size()).max()?)
+    };
+    let all = range(&segments).ok_or_else(|| malformed(format!("nothing of it is at {within:#x?}")))?;
+    let mut memory = vec![0; (all.end - all.start) as usize];
+    for segment in &segments {
+        let data = segment.data().map_err(|error| malformed(error.to_string()))?;
+        let at = (segment.address() - all.start) as usize;
+        memory[at..at + data.len()].copy_from_slice(data);
+    }
+    let is_code = |s: &object::Segment| matches!(s.flags(), SegmentFlags::Elf { p_flags, .. } if p_flags.0 & elf::PF_X.0 != 0);
+    let code: Vec<_> = segments.into_iter().filter(is_code).collect();
+    let text = range(&code).ok_or_else(|| malformed("it has no instructions".to_owned()))?;
+    Ok(Loaded { base: all.start, bytes: memory, entry: parsed.entry(), text })
+}
+
 /// The sizes of one object file.
 pub(crate) fn object_sizes(bytes: &[u8], file: &str) -> Result<Sizes, Error> {
     Ok(sizes(&parse(bytes, file)?))
@@ -60,9 +95,11 @@ impl Program {
     pub fn read(bytes: &[u8], file: &str) -> Result<Program, Error> {
         let parsed = parse(bytes, file)?;
         let mut program = Program { sizes: sizes(&parsed), functions: Vec::new(), labels: Vec::new() };
+        // Bit 0 of a Thumb function's address is its instruction set.
+        let mask = if parsed.architecture() == object::Architecture::Arm { !1 } else { !0 };
         for symbol in parsed.symbols() {
             let Ok(name) = symbol.name() else { continue };
-            let address = symbol.address() & !1; // bit 0 of a Thumb function's address is its instruction set
+            let address = symbol.address() & mask;
             program.labels.push((name.to_owned(), address));
             if symbol.kind() == SymbolKind::Text && symbol.size() > 0 {
                 program.functions.push(Function { name: name.to_owned(), address, size: symbol.size() });

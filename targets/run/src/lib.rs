@@ -7,6 +7,7 @@
 mod artifact;
 mod build;
 mod command;
+mod computer;
 mod counted;
 mod counts;
 mod cycles;
@@ -22,8 +23,10 @@ mod instruction_set;
 mod plugin;
 mod process;
 mod processor;
+mod records;
 mod steps;
 
+pub use computer::Computer;
 pub use doctor::{ToolStatus, doctor};
 pub use emulator::Emulated;
 pub use error::Error;
@@ -47,8 +50,16 @@ pub fn execute(
     let Some(emulator) = &machine.emulator else {
         return Host { machine }.measure(artifact, samples, work, options);
     };
-    match &emulator.machine {
-        Some(board) => Emulated { machine, emulator, board }.measure(artifact, samples, work, options),
+    if processor::suffices(machine) {
+        return Host { machine }.measure(artifact, samples, work, options);
+    }
+    if let Some(board) = &emulator.machine {
+        return Emulated { machine, emulator, board }.measure(artifact, samples, work, options);
+    }
+    match &emulator.computer {
+        Some(processor) => {
+            Computer { machine, emulator, processor }.measure(artifact, samples, work, options)
+        }
         None => Process { machine, emulator }.measure(artifact, samples, work, options),
     }
 }

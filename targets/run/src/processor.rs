@@ -2,6 +2,7 @@
 
 use nablac_machine::Machine;
 use std::fs;
+use std::path::Path;
 
 /// Where Linux describes the processors.
 const DESCRIPTION: &str = "/proc/cpuinfo";
@@ -10,6 +11,11 @@ const DESCRIPTION: &str = "/proc/cpuinfo";
 /// a signal.
 pub(crate) fn missing(machine: &Machine) -> Vec<String> {
     fs::read_to_string(DESCRIPTION).map_or(Vec::new(), |text| lacking(&machine.requires, &text))
+}
+
+/// Whether the machine says what it requires, and this processor is known to have it all: it then needs no emulator.
+pub(crate) fn suffices(machine: &Machine) -> bool {
+    !machine.requires.is_empty() && Path::new(DESCRIPTION).exists() && missing(machine).is_empty()
 }
 
 /// What of `required` is not in the description, whose line of features has another name on each architecture.

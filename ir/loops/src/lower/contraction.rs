@@ -55,6 +55,8 @@ pub(super) struct Staged {
     pub access: Access,
     /// Its elements' type.
     pub dtype: DType,
+    /// What is added to the operand's.
+    pub offset: i64,
     /// What stands beyond the operand's edges.
     pub zero: Value,
     /// The buffer's stride along each dimension of the operand.
@@ -83,6 +85,8 @@ pub(super) struct Factors {
     pub constant: Access,
     /// What is subtracted from the moving operand.
     pub zero: i64,
+    /// What its buffer holds more than it: a part of `zero` then.
+    pub offset: i64,
     pub extents: Vec<usize>,
     pub depth: usize,
 }
@@ -129,13 +133,15 @@ pub(super) fn prepare(
             candidates.push((position, statement.clone(), factors));
         }
     });
-    for (position, statement, factors) in candidates {
+    for (position, statement, mut factors) in candidates {
         let chosen = match pins.get(position) {
             Some(pinned) if pinned.instruction().is_none() => None,
             Some(pinned) => Some(pinned.packed(&program, &statement, &factors, library)?),
             None => rules::choose(&program, &statement, &factors, library, capacity),
         };
         let Some((schedule, dot)) = chosen else { continue };
+        factors.offset = dot.offset(program.dtype(factors.moving.tensor));
+        factors.zero += factors.offset;
         if factors.zero != 0 && !fold_zero(&mut program, &statement, &factors) {
             continue;
         }
@@ -182,7 +188,7 @@ pub(super) fn factors(program: &Program, statement: &Statement, depth: usize) ->
         return None;
     }
     let extents: Vec<usize> = statement.loops.iter().map(|l| l.extent).collect();
-    let factors = Factors { moving, constant, zero, extents, depth };
+    let factors = Factors { moving, constant, zero, offset: 0, extents, depth };
     let reduced = statement.reduced_loops(depth);
     let id = |l: usize| LoopId((depth + l) as u32);
     let in_dimensions = |l: usize| factors.moving.at.iter().filter(|index| index.factor(id(l)) != 0).count();
@@ -220,38 +226,50 @@ fn widened(expression: &Expr) -> Option<(Access, i64)> {
     }
 }
 
-/// `sum[s] = b[s]; sum[s] += (x - z) * w` becomes `sum[s] = b'[s]; sum[s] += x * w`, where the initial values are constants of the
-/// space loops that move `w`, or there are none. Says whether they are.
-fn fold_zero(program: &mut Program, statement: &Statement, factors: &Factors) -> bool {
+/// The initial values of a sum, where they are constants of the space loops that move its constants.
+struct Initial {
+    array: Array,
+    /// The loops of the main statement that move them, in the order of the array.
+    loops: Vec<LoopId>,
+    /// The step that has them, and where it reads them.
+    place: (usize, Vec<Index>),
+}
+
+/// Whether a zero point can be folded into a sum's initial values.
+pub(super) fn zero_folds(program: &Program, statement: &Statement, factors: &Factors) -> bool {
+    initial(program, statement, factors).is_some()
+}
+
+fn initial(program: &Program, statement: &Statement, factors: &Factors) -> Option<Initial> {
     let mut writes = 0;
     for_each_write(&program.steps, &mut |id| writes += usize::from(id == statement.out));
-    let initial = program.steps.iter().position(
+    let position = program.steps.iter().position(
         |step| matches!(step, Step::Statement(s) if s.out == statement.out && s.reduce == Reduce::Set),
-    );
-    // The loops of the main statement that move the initial values, in the order of the array.
-    let (array, loops, place) = match (initial, writes) {
-        (Some(position), 2) => {
-            let Step::Statement(first) = &program.steps[position] else { return false };
-            let Expr::Read(Access { tensor, at, outside: None }) = &first.body else { return false };
-            let Role::Constant(array) = &program.tensor(*tensor).role else { return false };
-            // Which of the main statement's loops are the initial statement's: both name the sum's elements.
-            let own = |index: &Index| {
-                let own = index.as_loop()?;
-                let d = first.at.iter().position(|i| i.as_loop() == Some(own))?;
-                statement.at[d].as_loop()
-            };
-            let Some(loops) = at.iter().map(own).collect::<Option<Vec<LoopId>>>() else { return false };
-            (array.clone(), loops, Some((position, at.clone())))
-        }
-        _ => return false,
+    )?;
+    let Step::Statement(first) = &program.steps[position] else { return None };
+    let Expr::Read(Access { tensor, at, outside: None }) = &first.body else { return None };
+    let Role::Constant(array) = &program.tensor(*tensor).role else { return None };
+    // Which of the main statement's loops are the initial statement's: both name the sum's elements.
+    let own = |index: &Index| {
+        let own = index.as_loop()?;
+        let d = first.at.iter().position(|i| i.as_loop() == Some(own))?;
+        statement.at[d].as_loop()
+    };
+    let loops = at.iter().map(own).collect::<Option<Vec<LoopId>>>()?;
+    let reduced = statement.reduced_loops(factors.depth);
+    let mut weighing = (0..factors.extents.len()).filter(|l| factors.weighs(*l) && !reduced.contains(l));
+    let all = weighing.all(|l| loops.iter().any(|id| id.0 as usize == factors.depth + l));
+    let place = (position, at.clone());
+    (writes == 2 && all).then(|| Initial { array: array.clone(), loops, place })
+}
+
+/// `sum[s] = b[s]; sum[s] += (x - z) * w` becomes `sum[s] = b'[s]; sum[s] += x * w`, where the initial values are constants of the
+/// space loops that move `w`. Says whether they are. With an offset it is `(x + offset) * w`, as the nest has it.
+fn fold_zero(program: &mut Program, statement: &Statement, factors: &Factors) -> bool {
+    let Some(Initial { array, loops, place: (position, at) }) = initial(program, statement, factors) else {
+        return false;
     };
     let reduced = statement.reduced_loops(factors.depth);
-    let weighing: Vec<usize> =
-        (0..factors.extents.len()).filter(|l| factors.weighs(*l) && !reduced.contains(l)).collect();
-    let position_of = |l: usize| loops.iter().position(|id| id.0 as usize == factors.depth + l);
-    if !weighing.iter().all(|&l| position_of(l).is_some()) {
-        return false;
-    }
     let Role::Constant(weights) = &program.tensor(factors.constant.tensor).role else { return false };
     let weights = Elements::new(weights, &factors.constant);
     let sum = |point: &[usize]| {
@@ -275,13 +293,13 @@ fn fold_zero(program: &mut Program, statement: &Statement, factors: &Factors) ->
     let folded = Array::from_values(DType::I32, &shape, folded.collect::<Vec<_>>());
     let name = format!("{}.initial", program.tensor(statement.out).name.trim_end_matches(".sum"));
     let folded = program.add_tensor(&name, DType::I32, &shape, Role::Constant(folded));
-    if let Some((position, at)) = place
-        && let Step::Statement(first) = &mut program.steps[position]
-    {
+    if let Step::Statement(first) = &mut program.steps[position] {
         first.body = Expr::read(folded, at);
     }
-    let body = Expr::Read(factors.moving.clone()).cast(DType::I32)
-        * Expr::Read(factors.constant.clone()).cast(DType::I32);
+    let moving = Expr::Read(factors.moving.clone()).cast(DType::I32);
+    let moving =
+        if factors.offset == 0 { moving } else { moving + Expr::integer(DType::I32, factors.offset) };
+    let body = moving * Expr::Read(factors.constant.clone()).cast(DType::I32);
     for_each_statement_mut(&mut program.steps, &mut |s| {
         if s.out == statement.out && s.reduce == Reduce::Sum {
             s.body = body.clone();

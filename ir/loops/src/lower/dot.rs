@@ -4,7 +4,7 @@
 //! word of bytes apart where no load widens. One sum of several products, `sum += a[0] * b[0] + a[1] * b[1] + …`, is a dot product of
 //! lanes; several sums side by side are the lanes of one register, all of which meet the same element of what is computed at run time.
 
-use nablac_index::{DType, Expr, Index, LoopId, Reduce, TensorId};
+use nablac_index::{DType, Expr, Index, LoopId, Reduce, TensorId, smallest};
 
 use super::probe::{Memory, Probe, Vector};
 use crate::instruction::Library;
@@ -15,8 +15,10 @@ use crate::program::{For, Kind, Statement};
 pub(super) struct Dot {
     /// Multiplies and adds.
     pub multiply: String,
-    /// What it multiplies.
+    /// What it multiplies: the constants' type.
     pub dtype: DType,
+    /// The type of what is computed at run time, where that is another one.
+    pub takes: DType,
     /// What its constants may be packed as besides: `load` widens them.
     pub packed: DType,
     /// How many products it adds to each sum.
@@ -57,6 +59,14 @@ impl Dot {
         if self.dtype.is_float() { self.dtype } else { DType::I32 }
     }
 
+    /// What is added to elements of type `own`, computed at run time, so that all of them are elements of the type that it takes.
+    pub(super) fn offset(&self, own: DType) -> i64 {
+        if self.takes.is_float() || self.takes.bytes() != own.bytes() {
+            return 0;
+        }
+        smallest(self.takes) - smallest(own)
+    }
+
     /// How many terms packed constants of this type, loaded and taken apart, come in.
     pub(super) fn group(&self, packed: DType) -> usize {
         if packed == self.dtype || self.sums > 1 { self.terms } else { self.bytes }
@@ -73,9 +83,11 @@ pub(super) fn all(library: &Library) -> Vec<Dot> {
     let scalar = [(DType::I8, 16), (DType::I16, 2)];
     let scalar = scalar.into_iter().filter_map(|(dtype, terms)| of_lanes(library, dtype, terms));
     // Constants come as they are, or are widened on their way.
-    let types = [(DType::F32, DType::F32, 1), (DType::I16, DType::I8, 2), (DType::I16, DType::I8, 1)];
-    let side_by_side = types.into_iter().flat_map(|(dtype, packed, terms)| {
-        [16, 8, 4].into_iter().filter_map(move |sums| of_sums(library, dtype, packed, terms, sums))
+    let (real, word, byte) = (DType::F32, DType::I16, DType::I8);
+    let types =
+        [([real; 3], 1), ([byte, DType::U8, byte], 4), ([word, word, byte], 2), ([word, word, byte], 1)];
+    let side_by_side = types.into_iter().flat_map(|(types, terms)| {
+        [16, 8, 4].into_iter().filter_map(move |sums| of_sums(library, types, terms, sums))
     });
     scalar.chain(side_by_side).collect()
 }
@@ -105,6 +117,7 @@ fn of_lanes(library: &Library, dtype: DType, terms: usize) -> Option<Dot> {
     let mut dot = Dot {
         multiply: String::new(),
         dtype,
+        takes: dtype,
         packed: DType::I8,
         terms,
         sums: 1,
@@ -117,21 +130,22 @@ fn of_lanes(library: &Library, dtype: DType, terms: usize) -> Option<Dot> {
     Some(dot)
 }
 
-/// Several sums side by side, of products of `dtype` with constants that are stored as `packed`.
-fn of_sums(library: &Library, dtype: DType, packed: DType, terms: usize, sums: usize) -> Option<Dot> {
+/// Several sums side by side, of products of constants of type `dtype`, stored as `packed`, with what is computed as `takes`.
+fn of_sums(library: &Library, [dtype, takes, packed]: [DType; 3], terms: usize, sums: usize) -> Option<Dot> {
     let mut probe = Probe::new(library);
     let (l, term, zero) = (probe.variable(), probe.variable(), Index::default);
     let of_sum = if dtype.is_float() { dtype } else { DType::I32 };
     let sum = probe.vector(of_sum, sums);
-    let [a, b] = [0; 2].map(|_| probe.vector(dtype, terms * sums));
-    let one = probe.scalars(dtype);
-    let (Memory(constants), Memory(from)) = (probe.memory(packed), probe.memory(dtype));
+    let [a, b] = [takes, dtype].map(|dtype| probe.vector(dtype, terms * sums));
+    let one = probe.scalars(takes);
+    let (Memory(constants), Memory(from)) = (probe.memory(packed), probe.memory(takes));
     let constant = Expr::read(constants, vec![Index::of_loop(l)]);
     let constant = if packed == dtype { constant } else { constant.cast(dtype) };
     let load = probe.find(load_at(b.0, zero(), constant, terms * sums, l))?;
     let mut dot = Dot {
         multiply: String::new(),
         dtype,
+        takes,
         packed,
         terms,
         sums,

@@ -20,7 +20,7 @@ pub(super) fn pack(
     let whole: usize = schedule.reduced.iter().map(|(_, padded)| padded).product();
     let length = whole.next_multiple_of(dot.group(schedule.packed));
     let staged =
-        schedule.staged.map(|around| stage(program, factors, &schedule, around, dot.dtype, length - whole));
+        schedule.staged.map(|around| stage(program, factors, &schedule, around, dot.takes, length - whole));
     let (moving, staged) = match staged {
         Some((operand, staged)) => (operand, Some(staged)),
         None => (unstaged(program, factors, dot.unpack.is_some()), None),
@@ -189,7 +189,7 @@ fn stage(
     let along = (0..factors.extents.len()).map(along).collect();
     let zero = Value::from_i64(dtype, factors.moving.outside.map_or(0, |_| factors.zero)); // a real's is 0 too
     let operand = Operand { tensor, strides: along, apart: 1, unpacked: false };
-    (operand, Staged { access: factors.moving.clone(), dtype, zero, strides })
+    (operand, Staged { access: factors.moving.clone(), dtype, offset: factors.offset, zero, strides })
 }
 
 /// How much of loop `l` is left inside of these loops.

@@ -5,7 +5,7 @@
 
 use nablac_index::{DType, Program, Statement};
 
-use super::contraction::{Factors, Schedule};
+use super::contraction::{self, Factors, Schedule};
 use super::dot::{self, Dot};
 use super::{Capacity, RANKS};
 use crate::instruction::Library;
@@ -48,12 +48,16 @@ pub(super) fn choose(
 ) -> Option<(Schedule, Dot)> {
     let dots = dot::for_sums(library, program.dtype(statement.out));
     let (vectors, scalars): (Vec<Dot>, Vec<Dot>) = dots.into_iter().partition(|dot| dot.sums > 1);
+    let own = program.dtype(factors.moving.tensor);
+    let offset_folds = contraction::zero_folds(program, statement, factors);
+    let fits = |dot: &Dot| dot.offset(own) == 0 || offset_folds;
     let mut side_by_side: Vec<(usize, Schedule, Dot)> = vec![];
-    for dot in vectors {
+    for dot in vectors.into_iter().filter(fits) {
         let candidates = side_by_side::candidates(program, statement, factors, &dot, capacity);
         side_by_side.extend(candidates.into_iter().map(|(cycles, schedule)| (cycles, schedule, dot.clone())));
     }
-    side_by_side.sort_by_key(|(cycles, ..)| *cycles);
+    // Of registers that take the same time, the smallest have the fewest lanes without a sum, which go through memory.
+    side_by_side.sort_by_key(|(cycles, _, dot)| (*cycles, dot.sums));
     if !side_by_side.is_empty() {
         let rank = capacity.rank.min(side_by_side.len() - 1);
         let (_, schedule, dot) = side_by_side.swap_remove(rank);

@@ -1,7 +1,7 @@
 //! Filling a buffer with a part of an operand.
 //!
-//! Owns the copy `rows[…] = i16(x[…])` in front of the loops that read it, with what stands beyond the operand's edges written
-//! there, so that no reader asks whether it is inside. Each dimension is cut where the operand begins and ends.
+//! Owns the copy `rows[…] = i16(x[…])`, or `u8(x[…]) + 128` for a product that takes no signs, in front of the loops that read it, with
+//! what stands beyond the operand's edges written there, so that no reader asks whether it is inside. Each dimension is cut where the operand begins and ends.
 
 use nablac_index::{Access, Expr, Index, LoopId, Reduce, TensorId};
 
@@ -210,7 +210,12 @@ impl Nest<'_, '_> {
             true => {
                 let tensor = copy.staged.access.tensor;
                 let at = at.iter().zip(&copy.begins).map(|(index, begin)| begin.clone() + index.clone());
-                Expr::Read(Access { tensor, at: at.collect(), outside: None }).cast(copy.staged.dtype)
+                let value =
+                    Expr::Read(Access { tensor, at: at.collect(), outside: None }).cast(copy.staged.dtype);
+                match copy.staged.offset {
+                    0 => value,
+                    offset => value + Expr::integer(copy.staged.dtype, offset),
+                }
             }
             false => Expr::Literal(copy.staged.dtype, copy.staged.zero),
         };

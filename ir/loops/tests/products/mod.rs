@@ -9,6 +9,7 @@ pub const LIBRARIES: &[&str] = &[
     include_str!("../../../../targets/machine/data/instructions/armv7e-m.nab"),
     include_str!("../../../../targets/machine/data/instructions/armv8.1-m-mve.nab"),
     include_str!("../../../../targets/machine/data/instructions/x86-64-v3.nab"),
+    include_str!("../../../../targets/machine/data/instructions/x86-64-v4.nab"),
     include_str!("../../../../targets/machine/data/instructions/aarch64.nab"),
 ];
 

@@ -12,9 +12,25 @@ pub const BOARDS: &[&str] =
 /// The machines that are emulated as processes.
 pub const PROCESSES: &[&str] = &["aarch64"];
 
-/// Every machine that is emulated and whose tools are installed.
+/// The machines that are emulated as computers without an operating system, where this computer lacks their instructions.
+pub const COMPUTERS: &[&str] = &["x86-64-v4"];
+
+/// Every machine that is emulated here and whose tools are installed.
 pub fn emulated() -> impl Iterator<Item = &'static str> {
-    BOARDS.iter().chain(PROCESSES).copied().filter(|machine| has_tools(machine))
+    BOARDS.iter().chain(PROCESSES).copied().filter(|machine| has_tools(machine)).chain(computers())
+}
+
+/// Those of the computers that are emulated here and whose tools are installed.
+pub fn computers() -> impl Iterator<Item = &'static str> {
+    let is_needed = |machine: &str| {
+        let emulator = Machine::load(machine).unwrap().emulator.unwrap().command;
+        let here = doctor().unwrap().iter().any(|tool| tool.tool == emulator);
+        if !here {
+            eprintln!("SKIPPED on {machine}: this computer runs its programs by itself");
+        }
+        here
+    };
+    COMPUTERS.iter().copied().filter(move |machine| is_needed(machine) && has_tools(machine))
 }
 
 /// Two dense layers and a softmax.

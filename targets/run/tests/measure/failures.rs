@@ -1,6 +1,6 @@
 //! Whatever can go wrong between a folder of C and a figure is a named error.
 
-use crate::common::{BOARDS, PROCESSES, has_tools, rounds, run_on, spin, spin_with};
+use crate::common::{BOARDS, PROCESSES, computers, has_tools, rounds, run_on, spin, spin_with};
 use nablac_machine::Machine;
 use nablac_run::{Error, Options, execute};
 use std::time::Duration;
@@ -14,7 +14,8 @@ fn run_body(machine: &str, test: &str, body: &str, options: &Options) -> Error {
 
 #[test]
 fn a_status_other_than_ok_is_reported_with_its_sample() {
-    for machine in ["host", "cortex-m4", "aarch64"].into_iter().filter(|machine| has_tools(machine)) {
+    let machines = ["host", "cortex-m4", "aarch64"].into_iter().filter(|machine| has_tools(machine));
+    for machine in machines.chain(computers()) {
         let body = "RUN { return ctx->rounds == 5u ? SPIN_REFUSED : SPIN_OK; }";
         let message = run_body(machine, "status", body, &Options::default()).to_string();
         assert!(message.contains("spin_run returned 7") && message.contains("sample 0"), "{message}");
@@ -44,9 +45,32 @@ fn a_process_that_a_signal_ends_is_an_error() {
 }
 
 #[test]
+fn a_fault_of_a_computer_says_where() {
+    for machine in computers() {
+        for (test, body, fault) in [
+            (
+                "null",
+                "*(volatile uint32_t *)(uintptr_t)ctx->rounds = 1u;",
+                "processor fault 14 at 0x0000000000",
+            ),
+            (
+                "undefined",
+                "if (ctx->rounds == 5u) { __asm__ volatile(\"ud2\"); }",
+                "processor fault 06 at 0x0000000000",
+            ),
+        ] {
+            let body = format!("RUN {{ {body} return SPIN_OK; }}");
+            let error = run_body(machine, test, &body, &Options::default());
+            assert!(matches!(error, Error::Program { .. }) && error.to_string().contains(fault), "{error}");
+        }
+    }
+}
+
+#[test]
 fn a_hang_is_an_error() {
     let options = Options { timeout: Duration::from_secs(3), ..Options::default() };
-    for machine in ["host", "cortex-m4", "aarch64"].into_iter().filter(|machine| has_tools(machine)) {
+    let machines = ["host", "cortex-m4", "aarch64"].into_iter().filter(|machine| has_tools(machine));
+    for machine in machines.chain(computers()) {
         let body = "RUN { volatile uint32_t *at = &ctx->rounds; while (*at != 0u) { } return SPIN_OK; }";
         let error = run_body(machine, "hang", body, &options);
         assert!(matches!(error, Error::Timeout { seconds: 3, .. }), "{error}");
@@ -57,7 +81,9 @@ fn a_hang_is_an_error() {
 fn too_deep_a_stack_is_an_error() {
     let boards = BOARDS.iter().map(|machine| (machine, [65u32 << 10, 100 << 10, 1 << 20]));
     let processes = PROCESSES.iter().map(|machine| (machine, [1u32 << 20, 2 << 20, 7 << 20]));
-    for (machine, too_deep) in boards.chain(processes).filter(|(machine, _)| has_tools(machine)) {
+    let computers = computers().map(|machine| (machine, [1u32 << 20, 5 << 18, 2 << 20])); // in single steps
+    let machines = boards.chain(processes).map(|(machine, deep)| (*machine, deep));
+    for (machine, too_deep) in machines.filter(|(machine, _)| has_tools(machine)).chain(computers) {
         for bytes in too_deep {
             let error = run_body(machine, &format!("deep-{bytes}"), &deep(bytes), &Options::default());
             assert!(matches!(error, Error::StackOverflow { .. }), "{machine}, {bytes}: {error}");
@@ -91,19 +117,26 @@ fn a_warning_is_an_error_with_the_compilers_words() {
 
 #[test]
 fn a_missing_tool_names_the_package() {
-    let check = |change: &dyn Fn(&mut Machine), package: &str| {
-        let mut machine = Machine::load("cortex-m4").unwrap();
+    let on = |name: &str, change: &dyn Fn(&mut Machine), package: &str| {
+        let mut machine = Machine::load(name).unwrap();
         change(&mut machine);
         let work = crate::common::work(&format!("missing-{package}"));
         let error = execute(&machine, &spin(), &rounds(&[1]), &work, &Options::default()).unwrap_err();
         assert!(error.is_missing_toolchain(), "{error}");
         assert!(error.to_string().contains(&format!("apt-get install {package}")), "{error}");
     };
+    let check = |change: &dyn Fn(&mut Machine), package: &str| on("cortex-m4", change, package);
+    let lacks = |machine: &mut Machine| machine.requires.push("time-travel".to_owned());
     let absent = || "no-such-tool".to_owned();
     check(&|machine| machine.compiler.command = absent(), "gcc-arm-none-eabi");
     if has_tools("cortex-m4") {
         check(&|machine| machine.emulator.as_mut().unwrap().command = absent(), "qemu-system-arm");
         check(&|machine| machine.disassembler.as_mut().unwrap().command = absent(), "binutils-arm-none-eabi");
+        let without_emulator = |machine: &mut Machine| {
+            lacks(machine);
+            machine.emulator.as_mut().unwrap().command = absent();
+        };
+        on("x86-64-v4", &without_emulator, "bochs bochs-term");
         // It starts, but answers the question for the library's path with something else.
         check(&|machine| machine.compiler.command = "echo".to_owned(), "libnewlib-arm-none-eabi");
     }

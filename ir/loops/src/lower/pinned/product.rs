@@ -75,7 +75,10 @@ impl Pinned {
         }
         let tiled = (0..factors.extents.len()).filter(|l| !own.contains(l));
         let points = tiled.map(|l| remaining(&schedule.space, l, factors.extents[l]));
-        self.small_enough(points.chain([chunk]))?;
+        // Of sums that are side by side one instruction is written out for all lanes and their terms.
+        let together = if dot.sums > 1 { dot.sums * dot.terms } else { 1 };
+        let written = points.chain([chunk]).fold(1usize, |all, n| all.saturating_mul(n.max(1)));
+        self.small_enough([written.div_ceil(together)].into_iter())?;
         Ok((schedule, dot))
     }
 
@@ -146,7 +149,7 @@ impl Pinned {
         dot: &Dot,
     ) -> Result<Option<usize>, Error> {
         let moving = program.tensor(factors.moving.tensor);
-        let bytes = dot.dtype == DType::I8 && moving.dtype != DType::I8;
+        let bytes = dot.takes == DType::I8 && moving.dtype != DType::I8;
         if bytes {
             let message =
                 format!("`{}` multiplies i8, and `{}` is {}", dot.multiply, moving.name, moving.dtype.name());
@@ -160,9 +163,9 @@ impl Pinned {
             );
             return self.error(stored.tensor.place, message);
         }
-        if stored.dtype != dot.dtype {
+        if stored.dtype != dot.takes {
             let message =
-                format!("`{}` multiplies {}: the buffer has that type", dot.multiply, dot.dtype.name());
+                format!("`{}` multiplies {}: the buffer has that type", dot.multiply, dot.takes.name());
             return self.error(stored.place, message);
         }
         Ok(Some(around))
@@ -245,8 +248,10 @@ impl Pinned {
             "it has several reduced loops".into()
         } else if !along_last(first.0) || space_slides {
             format!("`{}` does not go through neighbours", statement.loops[first.0].name)
-        } else if dot.sums > 1 && moving.dtype == dot.dtype && first.1 == factors.extents[first.0] {
+        } else if dot.sums > 1 && moving.dtype == dot.takes && first.1 == factors.extents[first.0] {
             return Ok(());
+        } else if dot.sums > 1 && moving.dtype != dot.takes {
+            format!("it is {}, and `{}` multiplies {}", moving.dtype.name(), dot.multiply, dot.takes.name())
         } else if moving.dtype != DType::I8 {
             format!("it is {}", moving.dtype.name())
         } else if first.1 != factors.extents[first.0] || !first.1.is_multiple_of(dot.bytes) {

@@ -54,7 +54,7 @@ pub(super) fn candidates(
         |l: usize| space.iter().any(|&s| factors.moves(s).map(|m| m.0) == factors.moves(l).map(|m| m.0));
     let direct = factors.moving.outside.is_none()
         && matches!(reduced[..], [(l, _)] if !slides(l) && factors.moves(l).is_some_and(|m| m.0 == last))
-        && program.dtype(factors.moving.tensor) == dot.dtype;
+        && program.dtype(factors.moving.tensor) == dot.takes;
     let schedule = |tile: (usize, usize)| {
         // A panel of constants stays in the cache while pixels pass.
         let inner = [(channel, tile.1 * dot.sums)].into_iter().chain(pixel.map(|l| (l, tile.0)));

@@ -53,9 +53,10 @@ impl<'s, 'n, 'l, 'g, 'a> Lines<'s, 'n, 'l, 'g, 'a> {
             self.nest.vector(&format!("{name}_bytes"), nablac_index::DType::I8, shape)
         });
         let count = words.loads.len() * words.halves;
+        let dtype = if moving { dot.takes } else { dot.dtype };
         let elements = match dot.moving {
-            Moving::Scalar if moving => self.nest.register(name, dot.dtype, vec![count]),
-            _ => self.nest.vector(name, dot.dtype, vec![count, dot.terms * dot.sums]),
+            Moving::Scalar if moving => self.nest.register(name, dtype, vec![count]),
+            _ => self.nest.vector(name, dtype, vec![count, dot.terms * dot.sums]),
         };
         Side { operand, words, registers: Registers { bytes, elements, unpack }, moving }
     }

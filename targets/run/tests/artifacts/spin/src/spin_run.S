@@ -14,6 +14,22 @@ round:
     ret
     .size spin_run, . - spin_run
     .section .note.GNU-stack, "", %progbits
+#elif defined(__x86_64__)
+    .section .text.spin_run, "ax", @progbits
+    .global spin_run
+    .type spin_run, @function
+spin_run:
+    push    %rbx
+    mov     (%rdi), %ebx
+    mov     %ebx, 4(%rdi)
+round:
+    sub     $1, %ebx
+    jne     round
+    xor     %eax, %eax
+    pop     %rbx
+    ret
+    .size spin_run, . - spin_run
+    .section .note.GNU-stack, "", @progbits
 #else
     .syntax unified
     .thumb
