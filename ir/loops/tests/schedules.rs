@@ -7,7 +7,7 @@ mod products;
 use nablac_index::Program as IndexProgram;
 use nablac_index::{DType, Role};
 use nablac_loops::schedule::{
-    Amount, Axis, Choice, Comparison, Domain, Figure, For, Goal, How, Item, Line, Name, Operation, Pin,
+    Amount, Axis, Choice, Comparison, Domain, Figure, For, Goal, How, Item, Line, Name, Open, Operation, Pin,
     Place, Require, Schedules, Space, Stored, parse,
 };
 use nablac_loops::{Capacity, Error, Program, Statement, lower, parse_with, run, schedules, verify};
@@ -47,17 +47,25 @@ fn lines(numbers: &mut Numbers) -> Vec<Line> {
     let line = |numbers: &mut Numbers| match numbers.below(4) {
         0 => Line::Buffer(Stored { tensor: name(numbers), dtype: DType::I16, place: Place::default() }),
         1 => Line::Pack(Stored { tensor: name(numbers), dtype: DType::I8, place: Place::default() }),
-        _ => Line::For(For {
-            axes: (0..=numbers.below(3))
-                .map(|_| Axis { name: name(numbers), padded: some(numbers, |n| amount(n, 2)) })
-                .collect(),
-            step: some(numbers, |n| amount(n, 3)),
-            vector: some(numbers, |n| amount(n, 1)),
-            unroll: numbers.below(2) == 0,
-            parallel: some(numbers, |n| if n.below(2) == 0 { Amount::threads() } else { amount(n, 2) }),
-            instruction: some(numbers, name),
-            place: Place::default(),
-        }),
+        _ => {
+            let mut loops = For {
+                axes: (0..=numbers.below(3))
+                    .map(|_| Axis { name: name(numbers), padded: some(numbers, |n| amount(n, 2)) })
+                    .collect(),
+                step: some(numbers, |n| amount(n, 3)),
+                vector: some(numbers, |n| amount(n, 1)),
+                unroll: numbers.below(2) == 0,
+                parallel: some(numbers, |n| if n.below(2) == 0 { Amount::threads() } else { amount(n, 2) }),
+                open: vec![],
+                instruction: some(numbers, name),
+                place: Place::default(),
+            };
+            let has = [(loops.unroll, Open::Unroll), (loops.parallel.is_some(), Open::Parallel)];
+            loops
+                .open
+                .extend(has.iter().filter(|(has, _)| *has && numbers.below(2) == 0).map(|(_, open)| *open));
+            Line::For(loops)
+        }
     };
     (0..numbers.below(5)).map(|_| line(numbers)).collect()
 }
@@ -453,6 +461,27 @@ fn a_pin_takes_the_first_member_of_its_space() {
     assert!(forced.contains("for j step 3\n  for f step 2\n"), "{forced}");
     let both = pins("pin conv : space tile { jt = 4, ft = 2 }");
     assert!(both.contains("for j step 4\n  for f step 2\n"), "{both}");
+}
+
+#[test]
+fn what_a_line_leaves_open_is_a_choice() {
+    let space = "space taps for \"c*\" { for i for j for f for u for v unroll? for c } ";
+    let refused = |text: &str| refusal(&format!("{space}{text}"));
+    let pins = |text: &str| {
+        let pinned = parse(&format!("{space}{text}")).unwrap();
+        schedules(&convolution(), &capacity(LIBRARIES[0]), &pinned).unwrap()[0].1.to_string()
+    };
+    assert!(!pins("pin conv : space taps").contains("unroll"));
+    assert!(pins("pin conv : space taps { v.unroll = 1 }").contains("for v unroll\n"));
+    let required = space.replacen("{", "{ require v.unroll == 1", 1);
+    let pinned = parse(&format!("{required} pin conv : space taps")).unwrap();
+    let text = schedules(&convolution(), &capacity(LIBRARIES[0]), &pinned).unwrap()[0].1.to_string();
+    assert!(text.contains("for v unroll\n"), "{text}");
+    let (_, message) = refused("pin conv : space taps { v.unroll = 2 }");
+    assert!(message.contains("`v.unroll` cannot be 2: `choose v.unroll in 0..1`"), "{message}");
+    let (at, message) = refused("pin conv { for i for j for f for u for v unroll? for c }");
+    assert!(at.starts_with("for v unroll?"), "{at}");
+    assert!(message.contains("`unroll?` is for a space"), "{message}");
 }
 
 #[test]

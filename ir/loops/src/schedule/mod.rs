@@ -185,7 +185,7 @@ pub enum Line {
     Pack(Stored),
 }
 
-/// `for name(padded), … step n vector n unroll parallel n use instruction`.
+/// `for name(padded), … step n vector n unroll parallel n use instruction`; in a space `unroll?` and `parallel n?` leave it open.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct For {
     /// Several run as one.
@@ -198,10 +198,39 @@ pub struct For {
     pub unroll: bool,
     /// In how many parts the iterations run side by side; `threads` where the text gives no number.
     pub parallel: Option<Amount>,
+    /// What of this a member of a space may lack.
+    pub open: Vec<Open>,
     /// The instruction that sums products.
     pub instruction: Option<Name>,
     /// Where it stands.
     pub place: Place,
+}
+
+/// What a `?` can stand behind. It is a choice of 0 or 1 that is called by the loop and the word: `v.unroll`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Open {
+    /// `unroll?`
+    Unroll,
+    /// `parallel?`
+    Parallel,
+}
+
+impl Open {
+    /// Its word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Open::Unroll => "unroll",
+            Open::Parallel => "parallel",
+        }
+    }
+}
+
+impl For {
+    /// What the choice that a `?` makes is called.
+    pub fn choice(&self, open: Open) -> String {
+        let name = self.axes.first().map_or("", |axis| &axis.name.text);
+        format!("{name}.{}", open.name())
+    }
 }
 
 /// A loop of the kernel's main statement.

@@ -10,10 +10,11 @@
 //! domain  = name "in" amount ".." amount | name "divides" amount
 //! require = "require" amount ("<" | "<=" | "==" | "!=" | ">=" | ">") amount
 //! pin     = "pin" kernel { "," kernel } ( "{" { line } "}" | ":" "space" name [ "{" { name "=" integer "," } "}" ] )
-//! line    = "for" loop { "," loop } [ "step" amount ] [ "vector" amount ] [ "unroll" ] [ "parallel" [ amount ] ] [ "use" instruction ]
+//! line    = "for" loop { "," loop } [ "step" amount ] [ "vector" amount ] [ "unroll" [ "?" ] ] [ "parallel" [ amount ] [ "?" ] ]
+//!           [ "use" instruction ]
 //!         | "buffer" tensor "as" type
 //!         | "pack" tensor "as" type
-//! loop    = name [ "(" amount ")" ]
+//! loop    = name [ "(" amount ")" ]                    ; `?`, in a space only, is a choice `LOOP.unroll` in 0..1
 //! amount  = sums and products (+ - * / %) of integers, choices, extents by the loop's name, "regs.general", "regs.float",
 //!           "threads", which `parallel` has without an amount
 //! goal    = "goal" [ "ram" "<=" size ] [ "flash" "<=" size ] [ [ "then" ] "min" ("cycles" | "ram" | "flash") ]
@@ -24,7 +25,9 @@ use nablac_index::DType;
 use nablac_index::lexer::{Lexer, Token};
 
 use super::print::KEYWORDS;
-use super::{Amount, Axis, Choice, Comparison, Domain, Figure, For, Goal, How, Item, Line, Name, Operation};
+use super::{
+    Amount, Axis, Choice, Comparison, Domain, Figure, For, Goal, How, Item, Line, Name, Open, Operation,
+};
 use super::{Pin, Place, Require, Schedules, Space, Stored};
 use crate::error::Error;
 
@@ -249,11 +252,13 @@ impl Parser {
                 if std::mem::replace(&mut loops.unroll, true) {
                     return twice("unroll");
                 }
+                self.maybe(Open::Unroll, &mut loops);
             } else if self.lexer.take_word("parallel") {
                 let parts = if self.at_amount() { self.amount()? } else { Amount::threads() };
                 if loops.parallel.replace(parts).is_some() {
                     return twice("parallel");
                 }
+                self.maybe(Open::Parallel, &mut loops);
             } else if self.lexer.take_word("use") {
                 if loops.instruction.replace(self.name("an instruction's name")?).is_some() {
                     return twice("use");
@@ -261,6 +266,13 @@ impl Parser {
             } else {
                 return Ok(loops);
             }
+        }
+    }
+
+    /// A `?` behind what has been read.
+    fn maybe(&mut self, open: Open, loops: &mut For) {
+        if self.lexer.take_sign("?") {
+            loops.open.push(open);
         }
     }
 

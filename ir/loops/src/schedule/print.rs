@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use nablac_index::lexer::name_text;
 
 use super::{Amount, Choice, Comparison, Domain, Figure, For, Goal, How, Item, Line, Name, Operation};
-use super::{Pin, Require, Schedules, Space, Stored};
+use super::{Open, Pin, Require, Schedules, Space, Stored};
 
 /// Words that stand for themselves only in quotes.
 pub(super) const KEYWORDS: &[&str] = &[
@@ -188,12 +188,13 @@ impl Display for For {
         if let Some(lanes) = &self.vector {
             write!(f, " vector {lanes}")?;
         }
+        let maybe = |open: Open| if self.open.contains(&open) { "?" } else { "" };
         if self.unroll {
-            write!(f, " unroll")?;
+            write!(f, " unroll{}", maybe(Open::Unroll))?;
         }
         match &self.parallel {
-            Some(parts) if *parts == Amount::threads() => write!(f, " parallel")?,
-            Some(parts) => write!(f, " parallel {parts}")?,
+            Some(parts) if *parts == Amount::threads() => write!(f, " parallel{}", maybe(Open::Parallel))?,
+            Some(parts) => write!(f, " parallel {parts}{}", maybe(Open::Parallel))?,
             None => {}
         }
         self.instruction.iter().try_for_each(|name| write!(f, " use {name}"))

@@ -1,12 +1,15 @@
 //! The schedule of one kernel: a pin's own lines, or the first member of its space.
 //!
 //! A space's members are ordered as its choices stand in the text, the last one changing fastest, each from its smallest value up.
-//! What a pin leaves open is taken from the first member that keeps to every requirement.
+//! What a pin leaves open is taken from the first member that keeps to every requirement. What a line's `?` leaves open is a choice behind
+//! those that have names, without first.
 
 use std::collections::BTreeMap;
 
 use super::amount::THREADS;
-use super::{Amount, Choice, Comparison, Domain, How, Line, Name, Pin, Place, Require, Schedules, Space};
+use super::{
+    Amount, Choice, Comparison, Domain, How, Line, Name, Open, Pin, Place, Require, Schedules, Space,
+};
 use crate::error::Error;
 
 /// The most members of a space that are looked at.
@@ -34,16 +37,46 @@ pub(crate) fn settle(
     machine: &Machine,
 ) -> Result<Vec<Line>, Error> {
     let (lines, values) = match &pin.how {
-        How::Written(lines) => (lines, BTreeMap::new()),
+        How::Written(lines) => (decided(lines)?, BTreeMap::new()),
         How::Member { space, settings } => {
             let Some(found) = schedules.space(&space.text) else {
                 return Err(Error::schedule(space.place, format!("there is no space `{}`", space.text)));
             };
             fits(found, space, kernel, machine)?;
-            (&found.lines, Members::new(found, settings, machine)?.first(space.place)?)
+            (&found.lines[..], Members::new(found, settings, machine)?.first(space.place)?)
         }
     };
     lines.iter().map(|line| settled(line, &values, machine)).collect()
+}
+
+/// A pin's own lines, which leave nothing open.
+fn decided(lines: &[Line]) -> Result<&[Line], Error> {
+    let open = lines.iter().find_map(|line| match line {
+        Line::For(loops) => loops.open.first().map(|open| (loops.place, open)),
+        _ => None,
+    });
+    match open {
+        None => Ok(lines),
+        Some((place, open)) => {
+            let word = open.name();
+            let message =
+                format!("`{word}?` is for a space, whose members differ: say `{word}`, or leave it out");
+            Err(Error::schedule(place, message))
+        }
+    }
+}
+
+/// The choices of a space: those that it names, and those of its lines.
+fn choices(space: &Space) -> Vec<Choice> {
+    let mut all = space.choices.clone();
+    for line in &space.lines {
+        let Line::For(loops) = line else { continue };
+        all.extend(loops.open.iter().map(|&open| Choice {
+            name: Name { text: loops.choice(open), place: loops.place },
+            domain: Domain::Range(Amount::Integer(0), Amount::Integer(1)),
+        }));
+    }
+    all
 }
 
 /// Whether a space is for this kernel on this machine.
@@ -79,19 +112,21 @@ fn matches(pattern: &str, name: &str) -> bool {
     rest.ends_with(last)
 }
 
-type Values<'a> = BTreeMap<&'a str, i64>;
+type Values = BTreeMap<String, i64>;
 
 /// A space with what is forced.
 struct Members<'a> {
     space: &'a Space,
+    choices: Vec<Choice>,
     domains: Vec<Vec<i64>>,
     machine: &'a Machine<'a>,
 }
 
 impl<'a> Members<'a> {
     fn new(space: &'a Space, settings: &[(Name, i64)], machine: &'a Machine) -> Result<Members<'a>, Error> {
-        for (position, choice) in space.choices.iter().enumerate() {
-            if space.choices[..position].iter().any(|other| other.name == choice.name) {
+        let choices = choices(space);
+        for (position, choice) in choices.iter().enumerate() {
+            if choices[..position].iter().any(|other| other.name == choice.name) {
                 return Err(Error::schedule(
                     choice.name.place,
                     format!("`{}` is chosen twice", choice.name.text),
@@ -99,15 +134,14 @@ impl<'a> Members<'a> {
             }
         }
         let mut domains: Vec<Vec<i64>> =
-            space.choices.iter().map(|choice| domain(choice, machine)).collect::<Result<_, _>>()?;
+            choices.iter().map(|choice| domain(choice, machine)).collect::<Result<_, _>>()?;
         for (name, value) in settings {
-            let Some(position) = space.choices.iter().position(|choice| choice.name == *name) else {
+            let Some(position) = choices.iter().position(|choice| choice.name == *name) else {
                 let message = format!("the space `{}` has no choice `{}`", space.name.text, name.text);
                 return Err(Error::schedule(name.place, message));
             };
             if !domains[position].contains(value) {
-                let message =
-                    format!("`{}` cannot be {value}: `choose {}`", name.text, space.choices[position]);
+                let message = format!("`{}` cannot be {value}: `choose {}`", name.text, choices[position]);
                 return Err(Error::schedule(name.place, message));
             }
             domains[position] = vec![*value];
@@ -117,11 +151,11 @@ impl<'a> Members<'a> {
             let message = format!("the space `{}` has more than {MOST_MEMBERS} members", space.name.text);
             return Err(Error::schedule(space.name.place, message));
         }
-        Ok(Members { space, domains, machine })
+        Ok(Members { space, choices, domains, machine })
     }
 
     /// The first member that keeps to every requirement.
-    fn first(&self, pin: Place) -> Result<Values<'a>, Error> {
+    fn first(&self, pin: Place) -> Result<Values, Error> {
         let all: Vec<&Require> = self.space.requires.iter().collect();
         match self.find(&all)? {
             Some(values) => Ok(values),
@@ -129,13 +163,13 @@ impl<'a> Members<'a> {
         }
     }
 
-    fn find(&self, requires: &[&Require]) -> Result<Option<Values<'a>>, Error> {
+    fn find(&self, requires: &[&Require]) -> Result<Option<Values>, Error> {
         let count: usize = self.domains.iter().map(Vec::len).product();
         for number in 0..count {
             let mut rest = number;
             let mut values = Values::new();
-            for (choice, domain) in self.space.choices.iter().zip(&self.domains).rev() {
-                values.insert(&choice.name.text, domain[rest % domain.len()]);
+            for (choice, domain) in self.choices.iter().zip(&self.domains).rev() {
+                values.insert(choice.name.text.clone(), domain[rest % domain.len()]);
                 rest /= domain.len();
             }
             let mut holds = true;
@@ -229,7 +263,8 @@ fn value_of(name: &Name, values: &Values, machine: &Machine) -> Result<i64, Erro
         "regs.float" => Ok(extent(machine.float_registers)),
         THREADS => Ok(extent(machine.threads)),
         text => machine.extents.get(text).copied().map(extent).ok_or_else(|| {
-            let known: Vec<&str> = values.keys().copied().chain(machine.extents.keys().copied()).collect();
+            let known: Vec<&str> =
+                values.keys().map(String::as_str).chain(machine.extents.keys().copied()).collect();
             let message = format!(
                 "`{text}` has no value here; these have: {}, regs.general, regs.float, threads",
                 known.join(", ")
@@ -251,6 +286,13 @@ fn settled(line: &Line, values: &Values, machine: &Machine) -> Result<Line, Erro
             .ok_or_else(|| Error::schedule(place, format!("`{amount}` must be an integer from 1 on")))
     };
     let mut loops = loops.clone();
+    for open in std::mem::take(&mut loops.open) {
+        let lacks = values.get(&loops.choice(open)) == Some(&0);
+        match open {
+            Open::Unroll => loops.unroll &= !lacks,
+            Open::Parallel => loops.parallel = loops.parallel.take().filter(|_| !lacks),
+        }
+    }
     let padded = loops.axes.iter_mut().filter_map(|axis| axis.padded.as_mut());
     for amount in loops.step.iter_mut().chain(&mut loops.vector).chain(&mut loops.parallel).chain(padded) {
         *amount = settle(amount)?;
