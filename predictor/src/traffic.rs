@@ -14,7 +14,8 @@ use crate::walk::{iterations, span};
 /// A part of a buffer: the first and the last index in each dimension.
 type Part = Vec<(i64, i64)>;
 
-/// The parts of each buffer that are touched; none of them meet.
+/// The parts of each buffer that are touched. A part joins the first one that it meets; what is counted twice because it grew, or
+/// because there are too many to tell apart, makes the traffic larger than it is.
 type Touched = BTreeMap<TensorId, Vec<Part>>;
 
 /// How many parts of a buffer are told apart.
