@@ -117,6 +117,7 @@ pub fn execute(
         sources: library.folder.sources.clone(),
         include: library.folder.include.clone(),
         input_bytes: library.inputs.iter().map(Port::bytes).collect(),
+        feeds: library.folder.feeds.clone(),
         output_bytes: library.outputs.iter().map(Port::bytes).collect(),
         arena_bytes: library.arena_bytes,
         steps: library.folder.steps.clone(),

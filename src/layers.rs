@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use nablac_index::TensorId;
-use nablac_loops::{Kernel, Program, Role, Step};
+use nablac_loops::{Kernel, Program, Repeat, Role, Step};
 use nablac_run::Measurement;
 use serde::Serialize;
 
@@ -179,7 +179,8 @@ fn wanted(nests: &Program, kernel: &Kernel) -> Vec<TensorId> {
         for step in steps {
             match step {
                 Step::Kernel(_) => {}
-                Step::Repeat { carried, body, .. } => {
+                Step::Receive(_) => {}
+                Step::Repeat(Repeat { carried, body, .. }) => {
                     found.extend(carried.iter().flat_map(|(_, initial, next)| [initial, next]));
                     pass_on(body, found);
                 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use nablac_graph::limits::Limits;
 use nablac_graph::source::{SourceDim, SourceModel};
 use nablac_graph::{Graph, Requantization, ValueId, import};
-use nablac_loops::{Capacity, Optimize};
+use nablac_loops::{Capacity, Delivery, Optimize};
 use nablac_machine::Machine;
 
 use crate::budget::{Budget, Footprint};
@@ -152,6 +152,8 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
     begin(Stage::Lower);
     let lowered = nablac_loops::lower(&program, &capacity, &schedules);
     let nests = lowered.map_err(|error| options.schedules.failure(error))?;
+    let nests = nablac_loops::fuse(nests, &schedules, &deliveries(&program, &options.schedules.inputs)?);
+    let nests = nests.map_err(|error| options.schedules.failure(error))?;
     verify_loops(Stage::Lower, &nests)?;
     if options.after == Stage::Lower {
         return Ok(Form::Loops(nests));
@@ -217,6 +219,27 @@ pub fn schedule_text(
     );
     pins.iter().for_each(|(law, pin)| text += &format!("\n; {law}\n{pin}\n"));
     Ok(text)
+}
+
+/// How inputs reach the program, by name.
+fn deliveries(
+    program: &nablac_index::Program,
+    asked_for: &[(String, Delivery)],
+) -> Result<BTreeMap<String, Delivery>> {
+    let inputs = program.tensors.iter().filter(|tensor| tensor.role == nablac_index::Role::Input);
+    let names: Vec<&str> = inputs.map(|tensor| tensor.name.as_str()).collect();
+    let mut deliveries = BTreeMap::new();
+    for (name, delivery) in asked_for {
+        let position = name.parse::<usize>().ok().and_then(|position| names.get(position));
+        let Some(found) = names.iter().find(|own| *own == name).or(position) else {
+            let message = format!("the model has no input `{name}`");
+            return Err(
+                Failure::new(Code::Option, message).help(format!("its inputs are {}", names.join(", ")))
+            );
+        };
+        deliveries.insert(found.to_string(), *delivery);
+    }
+    Ok(deliveries)
 }
 
 /// How the integers of inputs and outputs stand for reals: what a caller must know.

@@ -4,8 +4,8 @@
 
 use std::path::PathBuf;
 
-use nablac_loops::Optimize;
 use nablac_loops::schedule::{self, Place};
+use nablac_loops::{Delivery, Optimize};
 
 use crate::failure::{Code, Excerpt, Failure, Result};
 
@@ -18,6 +18,8 @@ pub struct Schedules {
     pub parsed: schedule::Schedules,
     /// What the code is to be where they leave it open.
     pub optimize: Optimize,
+    /// How inputs reach the program, by name or position.
+    pub inputs: Vec<(String, Delivery)>,
     /// How many threads they run on where the files leave it open; 0 is 1.
     pub threads: usize,
 }
@@ -43,8 +45,10 @@ impl Schedules {
 
     /// An error of the loops crate as a failure, with the line that it is about.
     pub fn failure(&self, error: nablac_loops::Error) -> Box<Failure> {
-        let nablac_loops::Error::Schedule { place, message } = error else {
-            return Failure::new(Code::BrokenStage, error);
+        let (place, message) = match error {
+            nablac_loops::Error::Schedule { place, message } => (place, message),
+            nablac_loops::Error::Delivery { message } => return Failure::new(Code::Option, message),
+            error => return Failure::new(Code::BrokenStage, error),
         };
         let failure = Failure::new(Code::Schedule, message);
         match self.excerpt(place) {

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use nablac_loops::{Error, Kernel, Program, Step};
+use nablac_loops::{Error, Kernel, Program};
 use nablac_machine::Machine;
 
 mod block;
@@ -74,32 +74,16 @@ impl Parts {
 
 /// What each kernel of a program takes on a machine in one run of the program, all repetitions together.
 pub fn predictions(program: &Program, machine: &Machine) -> Result<BTreeMap<String, Prediction>, Error> {
-    fn of(
-        program: &Program,
-        steps: &[Step],
-        machine: &Machine,
-        times: f64,
-        found: &mut BTreeMap<String, Prediction>,
-    ) -> Result<(), Error> {
-        steps.iter().try_for_each(|step| match step {
-            Step::Kernel(kernel) => {
-                let mut prediction = predict(program, kernel, machine)?;
-                prediction.cycles *= times;
-                prediction.counts = prediction.counts.times(times);
-                prediction.parts = prediction.parts.times(times);
-                found.insert(kernel.name.clone(), prediction);
-                Ok(())
-            }
-            Step::Repeat { extent, body, .. } => of(program, body, machine, times * *extent as f64, found),
-            Step::Branch { then, otherwise, .. } => {
-                of(program, then, machine, times, found)?;
-                of(program, otherwise, machine, times, found)
-            }
-        })
-    }
-    let mut found = BTreeMap::new();
-    of(program, &program.steps, machine, 1.0, &mut found)?;
-    Ok(found)
+    let runs = nablac_loops::runs(program);
+    let all = program.kernels().into_iter().map(|kernel| {
+        let times = runs.get(&kernel.name).copied().unwrap_or(0) as f64;
+        let mut prediction = predict(program, kernel, machine)?;
+        prediction.cycles *= times;
+        prediction.counts = prediction.counts.times(times);
+        prediction.parts = prediction.parts.times(times);
+        Ok((kernel.name.clone(), prediction))
+    });
+    all.collect()
 }
 
 /// What a kernel of a program takes on a machine. The error is of a kernel that unrolls beyond all measure.

@@ -13,7 +13,7 @@ use nablac::schedules::Schedules;
 use nablac_c::Vector;
 use nablac_graph::Requantization;
 use nablac_graph::limits::{Limit, Limits, read_file};
-use nablac_loops::{MOST_PARTS, Optimize};
+use nablac_loops::{Delivery, MOST_PARTS, Optimize};
 use nablac_machine::{Machine, parse_size};
 
 use super::talk::Talk;
@@ -123,6 +123,18 @@ fn goal(name: &str) -> std::result::Result<Optimize, String> {
     Optimize::from_name(name).ok_or(format!("the goals are {}", names.join(" and ")))
 }
 
+/// An input and how it reaches the network.
+fn delivery(text: &str) -> std::result::Result<(String, Delivery), String> {
+    let (name, way) = text.rsplit_once('=').ok_or("write it like `0=rows` or `image=external`")?;
+    let delivery = match way {
+        "whole" => Delivery::Whole,
+        "rows" => Delivery::Rows,
+        "external" => Delivery::External,
+        _ => return Err(format!("`{way}` is none of `whole`, `rows` and `external`")),
+    };
+    Ok((name.into(), delivery))
+}
+
 /// A finite factor that is not negative.
 pub fn factor(text: &str) -> std::result::Result<f64, String> {
     let factor: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
@@ -165,6 +177,7 @@ impl ModelArguments {
         let without_effect = match schedules.parsed.items.is_empty() {
             false => Some("--schedule"),
             true if schedules.threads > 1 => Some("--threads"),
+            true if !schedules.inputs.is_empty() => Some("--input"),
             true => (schedules.optimize != Optimize::default()).then_some("--optimize"),
         };
         if let Some(option) = without_effect.filter(|_| after < Stage::Schedule) {
@@ -227,6 +240,11 @@ pub struct ScheduleArguments {
     /// rather than -O3. Both compute the same integers.
     #[arg(long, help_heading = "Schedules", value_name = "GOAL", default_value = "time", value_parser = goal)]
     optimize: Optimize,
+    /// How an input, called by its name or position, reaches the network. `whole`: it is in the arena when a run begins. `rows`: the
+    /// network asks a function of yours for one row after the other, and keeps those that it still needs. `external`: the network
+    /// reads it where you have it. Repeat it for several inputs.
+    #[arg(long = "input", help_heading = "Memory", value_name = "NAME|POSITION=whole|rows|external", value_parser = delivery)]
+    deliveries: Vec<(String, Delivery)>,
     /// Run kernels with much work on so many threads, the caller's included, on a target that has them. Results are the same, bit by bit.
     #[arg(long, help_heading = "Schedules", value_name = "N", default_value_t = 1, value_parser = threads)]
     threads: usize,
@@ -238,6 +256,7 @@ impl ScheduleArguments {
         let mut schedules = Schedules::read(&self.files)?;
         schedules.optimize = self.optimize;
         schedules.threads = self.threads;
+        schedules.inputs = self.deliveries.clone();
         Ok(schedules)
     }
 

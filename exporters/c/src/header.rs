@@ -5,7 +5,7 @@ use nablac_loops::{Buffer, Program, arena_alignment};
 use crate::identifiers::Identifiers;
 use crate::literal::{c_type, comment_text};
 use crate::{Options, Scale};
-use crate::{pool, state};
+use crate::{delivery, pool, state};
 
 /// The text of `NAME.h`.
 pub fn header(program: &Program, identifiers: &Identifiers, options: &Options) -> String {
@@ -18,6 +18,12 @@ pub fn header(program: &Program, identifiers: &Identifiers, options: &Options) -
         let buffer = program.buffer(id);
         let macro_name = format!("{upper}_{}{position}", kind.to_ascii_uppercase());
         shapes += &shape(buffer, options.scales.get(&buffer.name), &macro_name, kind, position);
+        if kind == "input"
+            && let Some(declaration) = delivery::declaration(program, position, id)
+        {
+            places += &declaration;
+            continue;
+        }
         let t = c_type(buffer.dtype);
         places += &format!("{constant}{t} *{prefix}_{kind}{position}({constant}{prefix}_ctx_t *ctx);\n");
     }
@@ -28,8 +34,9 @@ pub fn header(program: &Program, identifiers: &Identifiers, options: &Options) -
         .replace("@ARENA_ALIGN@", &arena_alignment(program).to_string())
         .replace("@RESET@\n", state::declaration(program))
         .replace("@POOL_TYPE@\n", pool::only(program, pool::TYPE))
-        .replace("@COMMA@", pool::only(program, ","))
-        .replace("@POOL_STATUS@\n", pool::only(program, pool::STATUS))
+        .replace("@STATUSES@\n", &statuses(program))
+        .replace("@ROW_TYPES@\n", &delivery::types(program))
+        .replace("@INPUT_FIELDS@\n", &delivery::fields(program))
         .replace("@POOL_FIELD@\n", pool::only(program, pool::FIELD))
         .replace("@SET_POOL@\n", pool::only(program, pool::DECLARATION))
         .replace("@THREADS@", &program.threads().to_string())
@@ -37,6 +44,25 @@ pub fn header(program: &Program, identifiers: &Identifiers, options: &Options) -
         .replace("@PLACES@", &places)
         .replace("@NAME@", prefix)
         .replace("@UPPER@", upper)
+}
+
+/// What calls return.
+fn statuses(program: &Program) -> String {
+    let always = [
+        ("OK", 0, ""),
+        ("ERROR_ARGUMENT", 1, "a pointer is null, or the context is not initialized"),
+        ("ERROR_ARENA", 2, "the arena is smaller than @UPPER@_ARENA_SIZE"),
+        ("ERROR_ALIGNMENT", 3, "the arena's address is no multiple of @UPPER@_ARENA_ALIGN"),
+    ];
+    let threads = pool::exists(program).then_some(pool::STATUS);
+    let rows = delivery::can_fail(program).then_some(delivery::STATUS);
+    let all: Vec<(&str, u32, &str)> = always.into_iter().chain(threads).chain(rows).collect();
+    let line = |(position, (name, value, why)): (usize, &(&str, u32, &str))| {
+        let comma = if position + 1 < all.len() { "," } else { "" };
+        let comment = if why.is_empty() { String::new() } else { format!(" /* {why} */") };
+        format!("    @UPPER@_{name} = {value}{comma}{comment}\n")
+    };
+    all.iter().enumerate().map(line).collect()
 }
 
 fn shape(buffer: &Buffer, scale: Option<&Scale>, macro_name: &str, kind: &str, position: usize) -> String {

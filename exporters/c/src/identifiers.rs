@@ -41,7 +41,10 @@ impl Identifiers {
         let pool = ["pool_t", "pool_run", "pool_start", "pool_stop", "set_pool", "part_t", "worker_t"];
         let pool = pool.into_iter().filter(|_| program.threads() > 1);
         pool.for_each(|name| _ = file.claim(&format!("{prefix}_{name}")));
-        (0..program.inputs().len()).for_each(|k| _ = file.claim(&format!("{prefix}_input{k}")));
+        for k in 0..program.inputs().len() {
+            let names = [format!("input{k}"), format!("set_input{k}"), format!("input{k}_row_t")];
+            names.into_iter().for_each(|name| _ = file.claim(&format!("{prefix}_{name}")));
+        }
         (0..program.outputs().len()).for_each(|k| _ = file.claim(&format!("{prefix}_output{k}")));
         let library = program.library.iter();
         library.clone().flat_map(|l| &l.functions).for_each(|f| _ = file.claim(&f.name));

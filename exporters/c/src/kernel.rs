@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use nablac_index::{Expr, Index, LoopId, Reduce, TensorId};
-use nablac_loops::{Bounds, Family, Kernel, Program, Statement, expand, operation_of, prune};
+use nablac_loops::{Bounds, Family, Kernel, Program, Role, Statement, expand, operation_of, prune};
 
 use crate::error::Error;
 use crate::helper::Helpers;
@@ -72,7 +72,7 @@ pub fn function<'a>(
         pool,
         upper: &identifiers.upper,
     });
-    let is_constant = |id: &TensorId| program.buffer(*id).offset.is_none();
+    let is_constant = |id: &TensorId| matches!(program.buffer(*id).role, Role::Constant(_));
     let passed_constants = parameters.iter().map(|p| p.buffer).filter(is_constant).collect();
     let body = Body::new(program, kernel, writer, names);
     let mut body = Body { passed_numbers: family.numbers, passed_constants, around, ..body };

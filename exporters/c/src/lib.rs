@@ -6,6 +6,7 @@
 
 mod anchor;
 mod array;
+mod delivery;
 mod error;
 mod expression;
 mod header;
@@ -32,7 +33,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use nablac_index::Array;
-use nablac_loops::{Optimize, Program, Role};
+use nablac_loops::{Feed, Optimize, Program};
 use serde::Serialize;
 
 pub use error::Error;
@@ -88,6 +89,8 @@ pub struct Folder {
     pub functions: BTreeMap<String, String>,
     /// The C function of each kernel, in the order in which `NAME_run` calls them.
     pub steps: Vec<String>,
+    /// How the caller gives each input.
+    pub feeds: Vec<Feed>,
     /// How many threads it has work for; more than 1 where it comes with a pool of them.
     pub threads: usize,
     /// The bytes of all constants.
@@ -138,6 +141,7 @@ pub fn export(program: &Program, options: &Options) -> Result<Folder, Error> {
         include: ["include", "port", "src"].map(PathBuf::from).to_vec(),
         steps: program.kernels().iter().map(|kernel| identifiers.kernels[&kernel.name].clone()).collect(),
         functions: identifiers.kernels,
+        feeds: program.feeds(),
         threads: program.threads(),
         weight_bytes: weights::bytes(program),
         name,
@@ -152,7 +156,7 @@ pub fn identifier(name: &str) -> String {
 /// What printing takes for granted.
 fn check(program: &Program, options: &Options) -> Result<(), Error> {
     nablac_loops::verify(program)?;
-    for buffer in program.buffers.iter().filter(|b| !matches!(b.role, Role::Constant(_))) {
+    for buffer in program.buffers.iter().filter(|b| b.is_planned()) {
         let Some(offset) = buffer.offset else {
             return Err(Error::Unplanned { buffer: buffer.name.clone() });
         };

@@ -84,7 +84,7 @@ pub fn metadata(program: &Program, identifiers: &Identifiers, options: &Options)
         arena_bytes: program.arena_bytes,
         arena_alignment: arena_alignment(program),
         weight_bytes: weights::bytes(program),
-        inputs: places(&|role| *role == Role::Input),
+        inputs: places(&|role| matches!(role, Role::Input(_))),
         outputs: places(&|role| *role == Role::Output),
         kernels: kernels
             .into_iter()
@@ -102,7 +102,7 @@ pub fn metadata(program: &Program, identifiers: &Identifiers, options: &Options)
 
 fn role_name(role: &Role) -> &'static str {
     match role {
-        Role::Input => "input",
+        Role::Input(_) => "input",
         Role::Output => "output",
         Role::Constant(_) => "constant",
         Role::Local => "local",

@@ -23,7 +23,7 @@ pub const CMAKE: &str = include_str!("../templates/threads.cmake");
 
 /// What the public header says in front of the context, among its statuses, in the context and behind it.
 pub const TYPE: &str = include_str!("../templates/pool_type.h");
-pub const STATUS: &str = "    @UPPER@_ERROR_THREADS = 4    /* the system has no more threads */\n";
+pub const STATUS: (&str, u32, &str) = ("ERROR_THREADS", 4, "the system has no more threads");
 pub const FIELD: &str = "    @NAME@_pool_t *pool;\n";
 pub const DECLARATION: &str = include_str!("../templates/set_pool.h");
 

@@ -7,7 +7,7 @@ use crate::Vector;
 use crate::array::initializer;
 use crate::identifiers::Identifiers;
 use crate::literal::c_type;
-use crate::{pool, state};
+use crate::{delivery, pool, state};
 
 /// The name behind `NAME_vectors_`, the buffer, and what it holds in each vector. Buffers without elements are left out.
 fn tables<'a>(program: &'a Program, vectors: &'a [Vector]) -> Vec<(String, &'a Buffer, Vec<&'a Array>)> {
@@ -71,7 +71,12 @@ fn selftest(program: &Program, identifiers: &Identifiers, vectors: &[Vector]) ->
     for (name, buffer, _) in tables(program, vectors) {
         let big = name.to_ascii_uppercase();
         let expected = format!("{prefix}_vectors_{name}[vector]");
-        if name.starts_with("input") {
+        let input = name.strip_prefix("input").and_then(|k| k.parse::<usize>().ok());
+        if let Some(given) = input.and_then(|k| delivery::test_gives(program, k, program.inputs()[k])) {
+            copies += &given;
+            continue;
+        }
+        if input.is_some() {
             copies += &format!("    memcpy({prefix}_{name}(ctx), {expected}, {upper}_{big}_BYTES);\n");
             continue;
         }
@@ -92,6 +97,7 @@ fn selftest(program: &Program, identifiers: &Identifiers, vectors: &[Vector]) ->
     let text = include_str!("../templates/selftest.c");
     text.replace("@INCLUDES@\n\n", &if includes.is_empty() { includes } else { includes + "\n" })
         .replace("@COMPARISONS@", &comparisons(compared))
+        .replace("@DELIVER@\n", &delivery::test_functions(program))
         .replace("@CHECK_ARENA@", &arena_checks(program))
         .replace(
             "@COPIES@",

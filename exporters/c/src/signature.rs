@@ -4,7 +4,7 @@
 //! the function's calls do not agree on.
 
 use nablac_index::{DType, TensorId};
-use nablac_loops::{Call, Family, Program};
+use nablac_loops::{Call, Family, Program, Role};
 
 use crate::error::Error;
 use crate::identifiers::Identifiers;
@@ -33,7 +33,8 @@ pub fn parameters(
     let count = program.buffers.len();
     let writes = family.kernel.writes(count);
     let mut ids = family.kernel.reads(count);
-    ids.retain(|id| !writes.contains(id) && (program.buffer(*id).offset.is_some() || !family.agrees_on(*id)));
+    let is_constant = |id: TensorId| matches!(program.buffer(id).role, Role::Constant(_));
+    ids.retain(|id| !writes.contains(id) && (!is_constant(*id) || !family.agrees_on(*id)));
     ids.extend(writes.iter().copied());
     let calls = family.calls.iter().map(|call| Sharing { program, family, call, writes: &writes });
     for sharing in calls.clone() {

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeSet;
 
-use nablac_index::TensorId;
-use nablac_loops::{Family, Program, Step};
+use nablac_index::{Binary, DType, Index, TensorId};
+use nablac_loops::{Bounds, Delivery, Family, Kernel, Program, Repeat, Step};
 
 use crate::error::Error;
 use crate::helper::Helpers;
@@ -13,7 +13,8 @@ use crate::identifiers::Identifiers;
 use crate::kernel::{self, Function};
 use crate::literal::{c_type, number};
 use crate::name::{Names, identifier};
-use crate::{instruction, pool, state, weights};
+use crate::writer::{Used, Writer};
+use crate::{delivery, instruction, pool, state, weights};
 
 /// The text of `NAME.c`.
 pub fn source(program: &Program, families: &[Family], identifiers: &Identifiers) -> Result<String, Error> {
@@ -21,7 +22,7 @@ pub fn source(program: &Program, families: &[Family], identifiers: &Identifiers)
     let instructions = instruction::definitions(program, &mut helpers)?;
     let function = |family| kernel::function(program, family, identifiers, &mut helpers);
     let functions = families.iter().map(function).collect::<Result<Vec<_>, _>>()?;
-    let run = run(program, identifiers, &functions, &mut helpers);
+    let run = run(program, identifiers, &functions, &mut helpers)?;
     let reset = state::reset(program, identifiers, &mut helpers);
     let Identifiers { prefix, upper, .. } = identifiers;
     let mut includes = format!("#include \"{prefix}.h\"\n\n");
@@ -61,6 +62,7 @@ fn interface(program: &Program, identifiers: &Identifiers) -> String {
     let mut text = include_str!("../templates/init.c")
         .replace("@CHECK_SIZE@\n", size)
         .replace("@POOL@\n", pool::only(program, pool::INIT))
+        .replace("@INPUTS@\n", &delivery::clear(program))
         .replace("@RESET@\n", reset);
     let mut place = |id: TensorId, function: String, constant: &str| {
         let buffer = program.buffer(id);
@@ -72,8 +74,12 @@ fn interface(program: &Program, identifiers: &Identifiers) -> String {
             address("ctx->arena", buffer.offset.unwrap_or(0)),
         );
     };
-    program.inputs().into_iter().enumerate().for_each(|(k, id)| place(id, format!("input{k}"), ""));
+    let inputs = program.inputs().into_iter().enumerate();
+    let (kept, whole): (Vec<_>, Vec<_>) =
+        inputs.partition(|(_, id)| delivery::of(program.buffer(*id)) != Delivery::Whole);
+    whole.into_iter().for_each(|(k, id)| place(id, format!("input{k}"), ""));
     program.outputs().into_iter().enumerate().for_each(|(k, id)| place(id, format!("output{k}"), "const "));
+    text.extend(kept.into_iter().filter_map(|(k, id)| delivery::definition(program, k, id)));
     text + pool::only(program, pool::DEFINITION)
 }
 
@@ -88,17 +94,22 @@ fn run(
     identifiers: &Identifiers,
     functions: &[Function],
     helpers: &mut Helpers,
-) -> String {
+) -> Result<String, Error> {
     let mut names = identifiers.file.clone();
     identifiers.buffers.iter().for_each(|name| _ = names.claim(name));
     let mut used = BTreeSet::new();
     let text = String::new();
-    let mut steps = Steps { program, identifiers, functions, helpers, used: &mut used, position: 0, text };
-    steps.write(&program.steps, &mut vec![], &mut names, 1);
+    let (position, extents) = (0, vec![]);
+    let used_buffers = &mut used;
+    let mut steps =
+        Steps { program, identifiers, functions, helpers, used: used_buffers, position, extents, text };
+    steps.write(&program.steps, &mut vec![], &mut names, 1)?;
     steps.mark("    ");
     program.states().for_each(|(id, state)| steps.copy(id, state.next, "    "));
     let body = steps.text;
     let mut text = include_str!("../templates/run.c").to_string();
+    text += &delivery::check(program);
+    text += &delivery::external(program, identifiers);
     if !used.is_empty() {
         text += "    uint8_t *const arena = ctx->arena;\n";
     }
@@ -109,19 +120,21 @@ fn run(
         let place = address("arena", buffer.offset.unwrap_or(0));
         text += &format!("    {t} *const {name} = ({t} *)(void *){place};\n");
     }
-    format!("{text}\n{body}    return @UPPER@_OK;\n}}\n")
+    Ok(format!("{text}\n{body}    return @UPPER@_OK;\n}}\n"))
 }
 
 /// The steps as statements of `NAME_run`.
-struct Steps<'a> {
-    program: &'a Program,
+pub struct Steps<'a> {
+    pub program: &'a Program,
     identifiers: &'a Identifiers,
     functions: &'a [Function<'a>],
     helpers: &'a mut Helpers,
     used: &'a mut BTreeSet<TensorId>,
     /// How many kernels have been written.
     position: usize,
-    text: String,
+    /// What the counters of the repetitions around stay below.
+    extents: Vec<usize>,
+    pub text: String,
 }
 
 impl Steps<'_> {
@@ -131,7 +144,13 @@ impl Steps<'_> {
         self.position += 1;
     }
 
-    fn write(&mut self, steps: &[Step], counters: &mut Vec<String>, names: &mut Names, depth: usize) {
+    fn write(
+        &mut self,
+        steps: &[Step],
+        counters: &mut Vec<String>,
+        names: &mut Names,
+        depth: usize,
+    ) -> Result<(), Error> {
         let indent = "    ".repeat(depth);
         for step in steps {
             match step {
@@ -141,14 +160,19 @@ impl Steps<'_> {
                     self.text +=
                         &format!("{indent}{}({arguments});\n", self.identifiers.kernels[&kernel.name]);
                 }
-                Step::Repeat { counter, extent, carried, body } => {
+                Step::Receive(receive) => self.receive(receive, counters, &indent)?,
+                Step::Repeat(repeat) => {
+                    let Repeat { counter, carried, body, .. } = repeat;
                     carried.iter().for_each(|(state, initial, _)| self.copy(*state, *initial, &indent));
                     let mark = names.mark();
                     let name = names.claim(&identifier(counter, "t"));
+                    let (begin, end) = self.range(repeat, counters)?;
                     self.text +=
-                        &format!("{indent}for (int32_t {name} = 0; {name} < {extent}; {name}++) {{\n");
+                        &format!("{indent}for (int32_t {name} = {begin}; {name} < {end}; {name}++) {{\n");
                     counters.push(name);
-                    self.write(body, counters, names, depth + 1);
+                    self.extents.push(repeat.extent);
+                    self.write(body, counters, names, depth + 1)?;
+                    self.extents.pop();
                     counters.pop();
                     let inner = "    ".repeat(depth + 1);
                     carried.iter().for_each(|(state, _, next)| self.copy(*state, *next, &inner));
@@ -158,15 +182,60 @@ impl Steps<'_> {
                 Step::Branch { condition, then, otherwise } => {
                     let condition = self.buffer(*condition);
                     self.text += &format!("{indent}if ({condition}[0] != 0) {{\n");
-                    self.write(then, counters, names, depth + 1);
+                    self.write(then, counters, names, depth + 1)?;
                     if !otherwise.is_empty() {
                         self.text += &format!("{indent}}} else {{\n");
-                        self.write(otherwise, counters, names, depth + 1);
+                        self.write(otherwise, counters, names, depth + 1)?;
                     }
                     self.text += &format!("{indent}}}\n");
                 }
             }
         }
+        Ok(())
+    }
+
+    /// An index of counters.
+    pub fn counted(&mut self, index: &Index, counters: &[String]) -> Result<String, Error> {
+        let bounds = Bounds::new(counters.len(), &self.extents);
+        let nothing = Kernel::default();
+        let scope = self.program.scope(&nothing);
+        let mut writer = Writer {
+            program: self.program,
+            kernel: "",
+            scope: &scope,
+            buffers: &self.identifiers.buffers,
+            by_value: false,
+            elements: &[],
+            variables: counters.to_vec(),
+            bounds,
+            anchors: vec![],
+            repeated: vec![],
+            helpers: self.helpers,
+            used: Used::default(),
+        };
+        Ok(writer.index(&index.simplify(&self.extents))?.text)
+    }
+
+    /// The first value of a repetition's counter, and the one behind its last.
+    fn range(&mut self, repeat: &Repeat, counters: &[String]) -> Result<(String, String), Error> {
+        let extent = repeat.extent as i64;
+        let Some((low, high)) = &repeat.within else { return Ok(("0".into(), extent.to_string())) };
+        let bounds = Bounds::new(counters.len(), &self.extents);
+        let begin = match bounds.lowest(low) {
+            Some(least) if least >= 0 => self.counted(low, counters)?,
+            _ => {
+                let maximum = self.helpers.binary(Binary::Max, DType::I32);
+                format!("{maximum}({}, 0)", self.counted(low, counters)?)
+            }
+        };
+        let end = match bounds.highest(high) {
+            Some(most) if most <= extent => self.counted(high, counters)?,
+            _ => {
+                let minimum = self.helpers.binary(Binary::Min, DType::I32);
+                format!("{minimum}({}, {extent})", self.counted(high, counters)?)
+            }
+        };
+        Ok((begin, end))
     }
 
     /// What a kernel's function is called with.
@@ -187,7 +256,7 @@ impl Steps<'_> {
         arguments
     }
 
-    fn buffer(&mut self, id: TensorId) -> String {
+    pub fn buffer(&mut self, id: TensorId) -> String {
         if self.program.buffer(id).offset.is_some() {
             self.used.insert(id);
         }

@@ -259,7 +259,7 @@ impl Writer<'_> {
         }
         let element = self.element(access.tensor, &access.at)?;
         let role = self.program.buffers.get(access.tensor.0 as usize).map(|buffer| &buffer.role);
-        let foreign = dtype == DType::Bool && role == Some(&Role::Input);
+        let foreign = dtype == DType::Bool && matches!(role, Some(Role::Input(_)));
         let element = match foreign {
             true => Text::widened(format!("{element} != 0"), Level::Comparison),
             false => Text::new(element, Level::Name),

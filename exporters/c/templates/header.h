@@ -30,17 +30,15 @@ extern "C" {
 @SHAPES@
 @POOL_TYPE@
 typedef enum {
-    @UPPER@_OK = 0,
-    @UPPER@_ERROR_ARGUMENT = 1, /* a pointer is null, or the context is not initialized */
-    @UPPER@_ERROR_ARENA = 2,    /* the arena is smaller than @UPPER@_ARENA_SIZE */
-    @UPPER@_ERROR_ALIGNMENT = 3@COMMA@ /* the arena's address is no multiple of @UPPER@_ARENA_ALIGN */
-@POOL_STATUS@
+@STATUSES@
 } @NAME@_status_t;
 
+@ROW_TYPES@
 /* One instance of the network. Its fields belong to @NAME@.c. */
 typedef struct {
     uint8_t *arena;
 @POOL_FIELD@
+@INPUT_FIELDS@
 } @NAME@_ctx_t;
 
 /* Prepares an instance. The arena must outlive it. */

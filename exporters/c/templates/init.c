@@ -9,6 +9,7 @@
     }
     ctx->arena = (uint8_t *)arena;
 @POOL@
+@INPUTS@
 @RESET@
     return @UPPER@_OK;
 }

@@ -79,6 +79,7 @@ static void report_check(report_t *report, const char *what, int holds)
     report_check(report, "no arena", @NAME@_init(ctx, NULL, @UPPER@_ARENA_SIZE) == @UPPER@_ERROR_ARGUMENT);
 @CHECK_ARENA@}
 
+@DELIVER@
 static void check_vector(report_t *report, @NAME@_ctx_t *ctx, size_t vector)
 {
 @RESET@@COPIES@    report_check(report, "run", @NAME@_run(ctx) == @UPPER@_OK);

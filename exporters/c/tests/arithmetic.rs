@@ -8,7 +8,7 @@ use nablac_index::{
     Array, Binary, DType, Expr, Index, Kind as Family, LoopId, Reduce, Rounding, TensorId, Unary, Value,
     largest, smallest,
 };
-use nablac_loops::{Buffer, For, Kernel, Kind, Program, Role, Statement, Step};
+use nablac_loops::{Buffer, Delivery, For, Kernel, Kind, Program, Role, Statement, Step};
 
 /// The types that are computed with.
 fn types() -> Vec<DType> {
@@ -76,7 +76,7 @@ impl Table {
         for dtype in &types() {
             let values = edges(*dtype);
             let array = Array::from_values(*dtype, &[values.len()], values);
-            table.buffer(dtype.name(), *dtype, array.shape(), Role::Input);
+            table.buffer(dtype.name(), *dtype, array.shape(), Role::Input(Delivery::Whole));
             table.inputs.push(array);
         }
         table
@@ -280,7 +280,7 @@ fn functions_of_the_c_library_are_close() {
     let mut table =
         Table { program: Program { name: "library".into(), ..Program::default() }, inputs: vec![] };
     for (dtype, array) in types().iter().zip(inputs) {
-        table.buffer(dtype.name(), *dtype, array.shape(), Role::Input);
+        table.buffer(dtype.name(), *dtype, array.shape(), Role::Input(Delivery::Whole));
         table.inputs.push(array);
     }
     for dtype in [DType::F32, DType::F64] {

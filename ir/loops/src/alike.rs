@@ -113,7 +113,7 @@ impl Kind {
             dtype: buffer.dtype,
             shape: buffer.shape.clone(),
             is_constant: matches!(buffer.role, Role::Constant(_)),
-            is_input: buffer.role == Role::Input && buffer.dtype == DType::Bool,
+            is_input: matches!(buffer.role, Role::Input(_)) && buffer.dtype == DType::Bool,
         }
     }
 }
@@ -140,11 +140,12 @@ fn collect<'a>(
                     None => found.push((form, vec![member])),
                 }
             }
-            Step::Repeat { extent, body, .. } => {
-                counters.push(*extent);
-                collect(program, body, counters, may_share, found);
+            Step::Repeat(repeat) => {
+                counters.push(repeat.extent);
+                collect(program, &repeat.body, counters, may_share, found);
                 counters.pop();
             }
+            Step::Receive(_) => {}
             Step::Branch { then, otherwise, .. } => {
                 collect(program, then, counters, may_share, found);
                 collect(program, otherwise, counters, may_share, found);

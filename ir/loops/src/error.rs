@@ -24,6 +24,12 @@ pub enum Error {
         /// What is wrong with it.
         message: String,
     },
+    /// An input cannot reach the program in the way that is asked for.
+    #[error("{message}")]
+    Delivery {
+        /// Which input, and why.
+        message: String,
+    },
     /// The interpreter was given other inputs than the program has.
     #[error("the inputs are {expected}, but the interpreter was given {given}")]
     Inputs {

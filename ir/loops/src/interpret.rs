@@ -8,7 +8,7 @@ use nablac_index::{Array, Binary, DType, Element, Index, Reduce, TensorId, Value
 
 use crate::error::Error;
 use crate::parts::Parts;
-use crate::program::{Buffer, For, Kernel, Program, Role, Statement, Step};
+use crate::program::{Buffer, For, Kernel, Program, Receive, Repeat, Role, Statement, Step};
 
 /// What memory holds before anything is written: a pattern that is no likely value, so that reading it shows.
 const UNWRITTEN: u8 = 0xA5;
@@ -202,7 +202,8 @@ impl Interpreter<'_> {
     fn steps(&mut self, steps: &[Step]) -> Result<(), Error> {
         steps.iter().try_for_each(|step| match step {
             Step::Kernel(kernel) => self.kernel(kernel),
-            Step::Repeat { extent, carried, body, .. } => self.repeat(*extent, carried, body),
+            Step::Repeat(repeat) => self.repeat(repeat),
+            Step::Receive(receive) => self.receive(receive),
             Step::Branch { condition, then, otherwise } => {
                 let truth = self.memory.get(*condition, 0).is_some_and(|value| value.as_i64() != 0);
                 self.steps(if truth { then } else { otherwise })
@@ -210,22 +211,40 @@ impl Interpreter<'_> {
         })
     }
 
-    fn repeat(
-        &mut self,
-        extent: usize,
-        carried: &[(TensorId, TensorId, TensorId)],
-        body: &[Step],
-    ) -> Result<(), Error> {
+    fn repeat(&mut self, repeat: &Repeat) -> Result<(), Error> {
+        let Repeat { carried, body, .. } = repeat;
         for (state, initial, _) in carried {
             self.copy(*initial, *state);
         }
-        for time in 0..extent {
-            self.counters.push(time as i64);
+        let (low, high) = repeat.range(&self.counters);
+        for time in low..high {
+            self.counters.push(time);
             self.steps(body)?;
             self.counters.pop();
             for (state, _, next) in carried {
                 self.copy(*next, *state);
             }
+        }
+        Ok(())
+    }
+
+    /// An index of counters.
+    fn counted(&self, index: &Index) -> i64 {
+        let now = index.substitute(&|id| self.counters.get(id.0 as usize).copied().unwrap_or(0).into());
+        now.offset()
+    }
+
+    /// The rows of an input are where the caller has put all of it.
+    fn receive(&mut self, receive: &Receive) -> Result<(), Error> {
+        let (row, slot) = (self.counted(&receive.position) as usize, self.counted(&receive.slot) as usize);
+        let input = self.program.buffer(receive.input);
+        let behind = input.shape[receive.along + 1..].iter().product::<usize>() * input.dtype.bytes();
+        let before: usize = input.shape[..receive.along].iter().product();
+        for outer in 0..before {
+            let from = (outer * input.shape[receive.along] + row) * behind;
+            let bytes = self.memory.bytes_of(receive.input)[from..][..behind].to_vec();
+            let to = (slot * before + outer) * behind;
+            self.memory.bytes_of(receive.buffer)[to..][..behind].copy_from_slice(&bytes);
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ mod error;
 mod expand;
 mod flatten;
 mod fold;
+mod fuse;
 mod instruction;
 mod interpret;
 mod lower;
@@ -21,6 +22,7 @@ mod print;
 mod program;
 mod prune;
 mod rename;
+mod runs;
 pub mod schedule;
 mod verify;
 
@@ -29,6 +31,7 @@ pub use bounds::Bounds;
 pub use error::Error;
 pub use expand::expand;
 pub use flatten::flatten;
+pub use fuse::fuse;
 pub use instruction::{Argument, Function, Instruction, Library, Operand, Parameter, Vector};
 pub use interpret::{Session, operation_of, run};
 pub use lower::{Cache, Capacity, Pipeline, RANKS, lower, lower_with_schedules, schedules};
@@ -37,6 +40,9 @@ pub use optimize::Optimize;
 pub use parse::{parse, parse_library, parse_program, parse_with};
 pub use parts::{MOST_PARTS, Parts};
 pub use plan::{arena_alignment, plan};
-pub use program::{Buffer, For, Kernel, Kind, Program, Register, Role, Statement, Step};
+pub use program::{
+    Buffer, Delivery, Feed, For, Kernel, Kind, Program, Receive, Register, Repeat, Role, Statement, Step,
+};
 pub use prune::prune;
+pub use runs::runs;
 pub use verify::verify;

@@ -5,7 +5,7 @@
 
 use nablac_index::{Index, LoopId};
 
-use crate::program::{For, Kernel, Program, Statement, Step};
+use crate::program::{For, Kernel, Program, Repeat, Statement, Step};
 
 /// The same program with every kernel's variables numbered in the order of the text. Loops that shared a variable, one after
 /// the other, each get their own.
@@ -17,9 +17,11 @@ pub fn number_variables(program: Program) -> Program {
 fn number_steps(steps: Vec<Step>, counters: usize) -> Vec<Step> {
     let number = |step| match step {
         Step::Kernel(kernel) => Step::Kernel(number_kernel(kernel, counters)),
-        Step::Repeat { counter, extent, carried, body } => {
-            Step::Repeat { counter, extent, carried, body: number_steps(body, counters + 1) }
+        Step::Repeat(repeat) => {
+            let body = number_steps(repeat.body, counters + 1);
+            Step::Repeat(Repeat { body, ..repeat })
         }
+        Step::Receive(receive) => Step::Receive(receive),
         Step::Branch { condition, then, otherwise } => Step::Branch {
             condition,
             then: number_steps(then, counters),

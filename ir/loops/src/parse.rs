@@ -8,13 +8,15 @@
 //! vector   = "vector" type text
 //! function = "function" name "(" { name ":" type | "constant" name ":" type "in" size ".." size } ")" text "=" expression
 //! instruction = "instruction" name "(" { [ "memory" ] name ":" type } ")" text "{" { line } "}"
-//! buffer   = ("input" | "output" | "local") name ":" type [ "in" "arena" "at" size ]
+//! buffer   = ("output" | "local") name ":" type [ "in" "arena" "at" size ]
+//!          | "input" name ":" type [ "by" "rows" | "external" ] [ "in" "arena" "at" size ]
 //!          | "const" name ":" type "=" array
 //!          | "state" name ":" type "=" array "then" name [ "in" "arena" "at" size ]
-//! step     = kernel | repeat | branch
+//! step     = kernel | repeat | receive | branch
 //! kernel   = "kernel" name "{" { "law" text } [ "macs" size ] { register } { line } "}"
 //! register = "register" name ":" type [ "vector" ]
-//! repeat   = "repeat" name ":" size [ "carrying" name "=" name "then" name { "," … } ] "{" { step } "}"
+//! repeat   = "repeat" name ":" size [ "in" index ".." index ] [ "carrying" name "=" name "then" name { "," … } ] "{" { step } "}"
+//! receive  = "receive" name "along" size "at" index "into" name "at" index
 //! branch   = "if" name "{" { step } "}" "else" "{" { step } "}"
 //! line     = "for" name "in" lower ".." upper [ "step" size ] [ "unroll" | "parallel" size ] "{" { line } "}"
 //!          | "if" expression "{" { line } "}"
@@ -34,7 +36,9 @@ use nablac_index::{
 
 use crate::error::Error;
 use crate::instruction::{Argument, Function, Instruction, Library, Parameter, Vector};
-use crate::program::{Buffer, For, Kernel, Kind, Program, Register, Role, Statement, Step};
+use crate::program::{
+    Buffer, Delivery, For, Kernel, Kind, Program, Receive, Register, Repeat, Role, Statement, Step,
+};
 
 /// Reads a program whose constants all stand in the text.
 pub fn parse(text: &str) -> Result<Program, Error> {
@@ -162,7 +166,7 @@ fn parse_buffer(
     next: &mut Vec<Lexer>,
 ) -> Result<Option<Buffer>, Error> {
     let roles = [
-        ("input", Some(Role::Input)),
+        ("input", Some(Role::Input(Delivery::Whole))),
         ("output", Some(Role::Output)),
         ("local", Some(Role::Local)),
         ("const", None),
@@ -173,6 +177,14 @@ fn parse_buffer(
     };
     let (name, dtype, shape) = parse_declaration(lexer, "the buffer's name")?;
     let role = match role {
+        Some(Role::Input(_)) => Role::Input(if lexer.take_word("by") {
+            lexer.expect_word("rows")?;
+            Delivery::Rows
+        } else if lexer.take_word("external") {
+            Delivery::External
+        } else {
+            Delivery::Whole
+        }),
         Some(role) => role,
         None => {
             lexer.expect_sign("=")?;
@@ -220,6 +232,8 @@ impl Parser<'_> {
                 Step::Kernel(self.kernel()?)
             } else if self.lexer.take_word("repeat") {
                 self.repeat()?
+            } else if self.lexer.take_word("receive") {
+                self.receive()?
             } else if self.lexer.take_word("if") {
                 let condition = self.buffer_name()?;
                 self.lexer.expect_sign("{")?;
@@ -228,7 +242,7 @@ impl Parser<'_> {
                 self.lexer.expect_sign("{")?;
                 Step::Branch { condition, then, otherwise: self.steps()? }
             } else {
-                return Err(self.lexer.expected("`kernel`, `repeat`, `if` or `}`").into());
+                return Err(self.lexer.expected("`kernel`, `repeat`, `receive`, `if` or `}`").into());
             });
         }
         Ok(steps)
@@ -242,6 +256,12 @@ impl Parser<'_> {
         let counter = self.lexer.expect_name("the counter's name")?;
         self.lexer.expect_sign(":")?;
         let extent = self.lexer.expect_size("the number of iterations")?;
+        let mut within = None;
+        if self.lexer.take_word("in") {
+            let low = self.index()?;
+            self.lexer.expect_sign("..")?;
+            within = Some((low, self.index()?));
+        }
         let mut carried = vec![];
         let mut more = self.lexer.take_word("carrying");
         while more {
@@ -256,7 +276,25 @@ impl Parser<'_> {
         self.counters.push(counter.clone());
         let body = self.steps()?;
         self.counters.pop();
-        Ok(Step::Repeat { counter, extent, carried, body })
+        Ok(Step::Repeat(Repeat { counter, extent, within, carried, body }))
+    }
+
+    fn receive(&mut self) -> Result<Step, Error> {
+        let input = self.buffer_name()?;
+        self.lexer.expect_word("along")?;
+        let along = self.lexer.expect_size("a dimension")?;
+        self.lexer.expect_word("at")?;
+        let position = self.index()?;
+        self.lexer.expect_word("into")?;
+        let buffer = self.buffer_name()?;
+        self.lexer.expect_word("at")?;
+        Ok(Step::Receive(Receive { input, along, position, buffer, slot: self.index()? }))
+    }
+
+    /// An index of counters.
+    fn index(&mut self) -> Result<Index, Error> {
+        let scope = Scope { tensors: vec![], loops: self.counters.iter().map(String::as_str).collect() };
+        Ok(scope.parse_index(self.lexer)?)
     }
 
     fn kernel(&mut self) -> Result<Kernel, Error> {

@@ -9,7 +9,7 @@ use nablac_index::lexer::name_text;
 use nablac_index::{Array, Element, Index, KEYWORDS, Scope, State, TensorId, array_text, is_inline};
 
 use crate::instruction::{Argument, Instruction, Library, Parameter, Vector};
-use crate::program::{Buffer, For, Kernel, Kind, Program, Role, Statement, Step};
+use crate::program::{Buffer, Delivery, For, Kernel, Kind, Program, Receive, Repeat, Role, Statement, Step};
 
 impl Program {
     /// What the expressions of a kernel can name: the buffers, the kernel's registers, and all of its variables.
@@ -34,27 +34,48 @@ impl Program {
         arrays.map(|array| (array.hash(), array.clone())).collect()
     }
 
-    fn print_steps(&self, f: &mut fmt::Formatter, steps: &[Step], indent: &str) -> fmt::Result {
+    fn print_steps<'a>(
+        &'a self,
+        f: &mut fmt::Formatter,
+        steps: &'a [Step],
+        counters: &mut Vec<&'a str>,
+        indent: &str,
+    ) -> fmt::Result {
         let deeper = format!("{indent}  ");
         let name = |id: &TensorId| name_text(&self.buffer(*id).name, KEYWORDS);
         for step in steps {
             match step {
                 Step::Kernel(kernel) => self.print_kernel(f, kernel, indent)?,
-                Step::Repeat { counter, extent, carried, body } => {
+                Step::Repeat(Repeat { counter, extent, within, carried, body }) => {
                     write!(f, "{indent}repeat {}:{extent}", name_text(counter, KEYWORDS))?;
+                    if let Some((low, high)) = within {
+                        let scope = counters_scope(counters);
+                        write!(f, " in {}..{}", scope.index_text(low), scope.index_text(high))?;
+                    }
                     for (position, (state, initial, next)) in carried.iter().enumerate() {
                         let before = if position == 0 { " carrying" } else { "," };
                         write!(f, "{before} {} = {} then {}", name(state), name(initial), name(next))?;
                     }
                     writeln!(f, " {{")?;
-                    self.print_steps(f, body, &deeper)?;
+                    counters.push(counter);
+                    self.print_steps(f, body, counters, &deeper)?;
+                    counters.pop();
                     writeln!(f, "{indent}}}")?;
+                }
+                Step::Receive(Receive { input, along, position, buffer, slot }) => {
+                    let scope = counters_scope(counters);
+                    let (position, slot) = (scope.index_text(position), scope.index_text(slot));
+                    let (input, buffer) = (name(input), name(buffer));
+                    writeln!(
+                        f,
+                        "{indent}receive {input} along {along} at {position} into {buffer} at {slot}"
+                    )?;
                 }
                 Step::Branch { condition, then, otherwise } => {
                     writeln!(f, "{indent}if {} {{", name(condition))?;
-                    self.print_steps(f, then, &deeper)?;
+                    self.print_steps(f, then, counters, &deeper)?;
                     writeln!(f, "{indent}}} else {{")?;
-                    self.print_steps(f, otherwise, &deeper)?;
+                    self.print_steps(f, otherwise, counters, &deeper)?;
                     writeln!(f, "{indent}}}")?;
                 }
             }
@@ -80,6 +101,11 @@ impl Program {
     }
 }
 
+/// What the bounds of a repetition can name.
+fn counters_scope<'a>(counters: &[&'a str]) -> Scope<'a> {
+    Scope { tensors: vec![], loops: counters.to_vec() }
+}
+
 /// A text in quotes, whatever it holds.
 fn quoted_text(text: &str) -> String {
     let bare = name_text(text, &[]);
@@ -97,14 +123,16 @@ impl fmt::Display for Program {
             writeln!(f, "{library}")?;
         }
         self.buffers.iter().try_for_each(|buffer| writeln!(f, "  {}", buffer_text(self, buffer)))?;
-        self.print_steps(f, &self.steps, "  ")?;
+        self.print_steps(f, &self.steps, &mut vec![], "  ")?;
         writeln!(f, "}}")
     }
 }
 
 fn buffer_text(program: &Program, buffer: &Buffer) -> String {
     let (role, value) = match &buffer.role {
-        Role::Input => ("input ", String::new()),
+        Role::Input(Delivery::Whole) => ("input ", String::new()),
+        Role::Input(Delivery::Rows) => ("input ", " by rows".into()),
+        Role::Input(Delivery::External) => ("input ", " external".into()),
         Role::Output => ("output", String::new()),
         Role::Constant(array) => ("const ", format!(" = {}", array_text(array))),
         Role::Local => ("local ", String::new()),

@@ -41,8 +41,8 @@ pub struct Buffer {
 /// What a buffer is for.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Role {
-    /// The caller fills it before a run.
-    Input,
+    /// The caller gives its values.
+    Input(Delivery),
     /// The caller reads it after a run.
     Output,
     /// Lives in flash, in the layout that the kernels read it in.
@@ -53,23 +53,46 @@ pub enum Role {
     State(State),
 }
 
+/// How an input's values reach the program.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Delivery {
+    /// They are in the arena when a run begins.
+    #[default]
+    Whole,
+    /// The caller is asked for one row after the other (`Receive`): the input has no memory of its own.
+    Rows,
+    /// They are read where the caller has them, at any time during a run.
+    External,
+}
+
+/// How a caller gives an input, as the bytes of its elements in row-major order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Feed {
+    /// It writes them into the arena.
+    #[default]
+    Whole,
+    /// It says where they are.
+    External,
+    /// It is asked for one row after the other.
+    Rows {
+        /// How many pieces a row has.
+        pieces: usize,
+        /// How many rows there are; piece `p` of row `r` is at `(p * rows + r) * bytes`.
+        rows: usize,
+        /// The bytes of a piece.
+        bytes: usize,
+    },
+}
+
 /// What a program is made of.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Step {
     /// One nest.
     Kernel(Kernel),
-    /// `repeat counter carrying (state = initial then next, …) { body }`, as in index notation. The counter is variable
-    /// `depth` of every kernel inside, counting enclosing repetitions from 0.
-    Repeat {
-        /// The counter's name.
-        counter: String,
-        /// How many times.
-        extent: usize,
-        /// `(state, initial, next)` buffers.
-        carried: Vec<(TensorId, TensorId, TensorId)>,
-        /// What runs each time.
-        body: Vec<Step>,
-    },
+    /// Steps that run several times.
+    Repeat(Repeat),
+    /// The caller delivers a part of an input, in the order in which the program asks for them.
+    Receive(Receive),
     /// A choice on a boolean buffer of one element.
     Branch {
         /// The boolean.
@@ -79,6 +102,38 @@ pub enum Step {
         /// Runs where it is false.
         otherwise: Vec<Step>,
     },
+}
+
+/// `repeat counter:extent in low..high carrying (state = initial then next, …) { body }`, as in index notation. The counter is variable
+/// `depth` of every kernel inside, counting enclosing repetitions from 0.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Repeat {
+    /// The counter's name.
+    pub counter: String,
+    /// It is below this, and not negative.
+    pub extent: usize,
+    /// What else bounds it, by enclosing counters: it is not below the first, and below the second.
+    pub within: Option<(Index, Index)>,
+    /// `(state, initial, next)` buffers.
+    pub carried: Vec<(TensorId, TensorId, TensorId)>,
+    /// What runs each time.
+    pub body: Vec<Step>,
+}
+
+/// `receive input along 1 at position into buffer at slot`: all elements of an input that the caller delivers by rows, at one position
+/// along a dimension. That dimension is the buffer's first; the others follow in their order.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Receive {
+    /// The input.
+    pub input: TensorId,
+    /// The dimension along which its rows lie.
+    pub along: usize,
+    /// Which row, by enclosing counters.
+    pub position: Index,
+    /// Where it goes.
+    pub buffer: TensorId,
+    /// Its place along the buffer's first dimension.
+    pub slot: Index,
 }
 
 /// One nest: becomes one function of the generated code.
@@ -184,7 +239,7 @@ impl Program {
 
     /// The inputs, in the caller's order.
     pub fn inputs(&self) -> Vec<TensorId> {
-        self.buffers().filter(|(_, b)| b.role == Role::Input).map(|(id, _)| id).collect()
+        self.buffers().filter(|(_, b)| matches!(b.role, Role::Input(_))).map(|(id, _)| id).collect()
     }
 
     /// The outputs, in the caller's order.
@@ -226,24 +281,69 @@ impl Program {
         self.kernels().into_iter().map(Kernel::parts).max().unwrap_or(1)
     }
 
+    /// All steps that ask for rows, in the order of the text.
+    pub fn receives(&self) -> Vec<&Receive> {
+        let mut found = vec![];
+        visit_steps(&self.steps, &mut |step| {
+            if let Step::Receive(receive) = step {
+                found.push(receive);
+            }
+        });
+        found
+    }
+
+    /// How the caller gives each input.
+    pub fn feeds(&self) -> Vec<Feed> {
+        let feed = |id: TensorId| match self.buffer(id).role {
+            Role::Input(Delivery::External) => Feed::External,
+            Role::Input(Delivery::Rows) => {
+                let input = self.buffer(id);
+                let along = self.receives().into_iter().find(|r| r.input == id).map_or(0, |r| r.along);
+                let pieces = input.shape[..along].iter().product();
+                let behind: usize = input.shape[along + 1..].iter().product();
+                Feed::Rows { pieces, rows: input.shape[along], bytes: behind * input.dtype.bytes() }
+            }
+            _ => Feed::Whole,
+        };
+        self.inputs().into_iter().map(feed).collect()
+    }
+
     /// All kernels, in the order of the text.
     pub fn kernels(&self) -> Vec<&Kernel> {
         let mut found = vec![];
-        collect_kernels(&self.steps, &mut found);
+        visit_steps(&self.steps, &mut |step| {
+            if let Step::Kernel(kernel) = step {
+                found.push(kernel);
+            }
+        });
         found
     }
 }
 
-fn collect_kernels<'a>(steps: &'a [Step], found: &mut Vec<&'a Kernel>) {
+fn visit_steps<'a>(steps: &'a [Step], f: &mut dyn FnMut(&'a Step)) {
     for step in steps {
+        f(step);
         match step {
-            Step::Kernel(kernel) => found.push(kernel),
-            Step::Repeat { body, .. } => collect_kernels(body, found),
+            Step::Kernel(_) | Step::Receive(_) => {}
+            Step::Repeat(repeat) => visit_steps(&repeat.body, f),
             Step::Branch { then, otherwise, .. } => {
-                collect_kernels(then, found);
-                collect_kernels(otherwise, found);
+                visit_steps(then, f);
+                visit_steps(otherwise, f);
             }
         }
+    }
+}
+
+impl Receive {
+    /// Whether the buffer has room for rows of the input: the shapes agree but for the number of rows.
+    pub fn fits(&self, program: &Program) -> bool {
+        let (input, buffer) = (program.buffer(self.input), program.buffer(self.buffer));
+        let others =
+            input.shape.iter().enumerate().filter(|(d, _)| *d != self.along).map(|(_, extent)| extent);
+        self.along < input.shape.len()
+            && input.dtype == buffer.dtype
+            && buffer.shape.len() == input.shape.len()
+            && buffer.shape[1..].iter().eq(others)
     }
 }
 
@@ -251,6 +351,11 @@ impl Buffer {
     /// The number of elements.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
+    }
+
+    /// Whether it has a place in the arena once the program is planned.
+    pub fn is_planned(&self) -> bool {
+        !matches!(self.role, Role::Constant(_) | Role::Input(Delivery::Rows | Delivery::External))
     }
 
     /// Whether there is no element.

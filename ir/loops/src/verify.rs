@@ -6,10 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use nablac_index::{DType, Element, TensorId, is_loop_name, verify_state};
+use nablac_index::{Atom, DType, Element, Index, TensorId, is_loop_name, verify_state};
 
+use crate::bounds::Bounds;
 use crate::error::Error;
-use crate::program::{Buffer, Kernel, Program, Role, Step};
+use crate::program::{Buffer, Delivery, Kernel, Program, Receive, Repeat, Role, Step};
 
 mod kernel;
 pub(crate) mod parallel;
@@ -24,7 +25,12 @@ pub fn verify(program: &Program) -> Result<(), Error> {
         }
         verify_buffer(program, buffer).map_err(|problem| Error::invalid(place(), problem))?;
     }
-    let given = |b: &Buffer| matches!(b.role, Role::Input | Role::Constant(_) | Role::State(_));
+    let given = |b: &Buffer| {
+        matches!(
+            b.role,
+            Role::Input(Delivery::Whole | Delivery::External) | Role::Constant(_) | Role::State(_)
+        )
+    };
     let written = program.buffers().filter(|(_, b)| given(b)).map(|(id, _)| id).collect();
     let mut checker = Checker { program, counters: vec![], written, kernels: BTreeSet::new() };
     checker.steps(&program.steps)?;
@@ -55,6 +61,9 @@ fn verify_buffer(program: &Program, buffer: &Buffer) -> Result<(), String> {
     }
     match (buffer.offset, &buffer.role) {
         (Some(_), Role::Constant(_)) => Err("a constant has no place in the arena".into()),
+        (Some(_), Role::Input(Delivery::Rows | Delivery::External)) => {
+            Err("what the caller keeps has no place in the arena".into())
+        }
         (Some(offset), _) if offset.checked_add(bytes).is_none_or(|end| end > program.arena_bytes) => {
             Err(format!("{bytes} bytes at {offset} leave the arena of {} bytes", program.arena_bytes))
         }
@@ -74,7 +83,8 @@ impl<'a> Checker<'a> {
     fn steps(&mut self, steps: &'a [Step]) -> Result<(), Error> {
         steps.iter().try_for_each(|step| match step {
             Step::Kernel(kernel) => self.kernel(kernel),
-            Step::Repeat { counter, extent, carried, body } => self.repeat(counter, *extent, carried, body),
+            Step::Repeat(repeat) => self.repeat(repeat),
+            Step::Receive(receive) => self.receive(receive),
             Step::Branch { condition, then, otherwise } => {
                 let place = "a branch";
                 let buffer = self.buffer(*condition, place)?;
@@ -106,15 +116,43 @@ impl<'a> Checker<'a> {
         Err(Error::invalid(place, format!("`{}` is read before it is written", self.program.buffer(id).name)))
     }
 
-    fn repeat(
-        &mut self,
-        counter: &'a str,
-        extent: usize,
-        carried: &[(TensorId, TensorId, TensorId)],
-        body: &'a [Step],
-    ) -> Result<(), Error> {
+    /// What an index of counters alone can be here; an error where it has something else in it.
+    fn range(&self, index: &Index, place: &str) -> Result<(i64, i64), Error> {
+        let known = |id: &nablac_index::LoopId| (id.0 as usize) < self.counters.len();
+        let mut reads = false;
+        index.visit_atoms(&mut |atom| reads |= matches!(atom, Atom::Read(..)));
+        let extents: Vec<usize> = self.counters.iter().map(|(_, extent)| *extent).collect();
+        let bounds = Bounds::new(extents.len(), &extents);
+        let range = (!reads && index.loops().iter().all(known)).then(|| bounds.range(index)).flatten();
+        range.ok_or_else(|| Error::invalid(place, "an index here is made of enclosing counters"))
+    }
+
+    fn receive(&mut self, receive: &Receive) -> Result<(), Error> {
+        let input = self.buffer(receive.input, "receive")?;
+        let place = format!("receive `{}`", input.name);
+        let buffer = self.buffer(receive.buffer, &place)?;
+        if input.role != Role::Input(Delivery::Rows) {
+            return Err(Error::invalid(place, "it is no input that comes by rows"));
+        }
+        if !receive.fits(self.program) || buffer.role != Role::Local {
+            let problem = format!("`{}` has no room for rows of it", buffer.name);
+            return Err(Error::invalid(place, problem));
+        }
+        let rows = [(&receive.position, input.shape[receive.along]), (&receive.slot, buffer.shape[0])];
+        for (index, extent) in rows {
+            let (low, high) = self.range(index, &place)?;
+            if low < 0 || high >= extent as i64 {
+                return Err(Error::invalid(place, format!("row {low} to {high} of {extent}")));
+            }
+        }
+        self.written.insert(receive.buffer);
+        Ok(())
+    }
+
+    fn repeat(&mut self, repeat: &'a Repeat) -> Result<(), Error> {
+        let Repeat { counter, extent, within, carried, body } = repeat;
         let place = format!("repeat {counter}");
-        if !is_loop_name(counter) || self.counters.iter().any(|(name, _)| *name == counter) {
+        if !is_loop_name(counter) || self.counters.iter().any(|(name, _)| name == counter) {
             return Err(Error::invalid(place, "a counter can't have this name here"));
         }
         for (state, initial, next) in carried {
@@ -133,8 +171,11 @@ impl<'a> Checker<'a> {
             }
             self.require_written(*initial, &place)?;
         }
+        for bound in within.iter().flat_map(|(low, high)| [low, high]) {
+            self.range(bound, &place)?;
+        }
         self.written.extend(carried.iter().map(|c| c.0));
-        self.counters.push((counter, extent));
+        self.counters.push((counter, *extent));
         self.steps(body)?;
         self.counters.pop();
         for (state, _, next) in carried {
@@ -150,7 +191,8 @@ impl<'a> Checker<'a> {
     fn writes(&self, steps: &[Step], id: TensorId) -> bool {
         steps.iter().any(|step| match step {
             Step::Kernel(kernel) => kernel.writes(self.program.buffers.len()).contains(&id),
-            Step::Repeat { carried, body, .. } => carried.iter().any(|c| c.0 == id) || self.writes(body, id),
+            Step::Repeat(repeat) => repeat.carried.iter().any(|c| c.0 == id) || self.writes(&repeat.body, id),
+            Step::Receive(receive) => receive.buffer == id,
             Step::Branch { then, otherwise, .. } => self.writes(then, id) || self.writes(otherwise, id),
         })
     }
@@ -167,7 +209,7 @@ impl<'a> Checker<'a> {
         let writes = kernel.writes(buffers);
         for id in &writes {
             let buffer = self.program.buffer(*id);
-            if matches!(buffer.role, Role::Input | Role::Constant(_) | Role::State(_)) {
+            if matches!(buffer.role, Role::Input(_) | Role::Constant(_) | Role::State(_)) {
                 return Err(Error::invalid(
                     place,
                     format!("`{}` is given and can't be written", buffer.name),

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use nablac_loops::{Program, Step, expand, number_variables, parse_with, prune, run, verify};
+use nablac_loops::{Program, Repeat, Step, expand, number_variables, parse_with, prune, run, verify};
 
 mod random;
 
@@ -47,12 +47,13 @@ fn numbers_are_canonical_already_where_a_text_was_read() {
 fn expand_steps(program: &Program, steps: &[Step], counters: &mut Vec<usize>) -> Vec<Step> {
     let mut each = |step: &Step| match step {
         Step::Kernel(kernel) => Step::Kernel(prune(program, &expand(kernel).unwrap(), counters)),
-        Step::Repeat { counter, extent, carried, body } => {
-            counters.push(*extent);
-            let body = expand_steps(program, body, counters);
+        Step::Repeat(repeat) => {
+            counters.push(repeat.extent);
+            let body = expand_steps(program, &repeat.body, counters);
             counters.pop();
-            Step::Repeat { counter: counter.clone(), extent: *extent, carried: carried.clone(), body }
+            Step::Repeat(Repeat { body, ..repeat.clone() })
         }
+        Step::Receive(receive) => Step::Receive(receive.clone()),
         Step::Branch { condition, then, otherwise } => Step::Branch {
             condition: *condition,
             then: expand_steps(program, then, counters),

@@ -1,6 +1,6 @@
 //! The contract of a measurement: the generated C that goes in, the outputs and figures that come out.
 
-pub use nablac_loops::Optimize;
+pub use nablac_loops::{Feed, Optimize};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,6 +18,8 @@ pub struct Artifact {
     pub include: Vec<PathBuf>,
     /// The bytes of each input.
     pub input_bytes: Vec<usize>,
+    /// How it is given each input; those beyond the last are whole.
+    pub feeds: Vec<Feed>,
     /// The bytes of each output.
     pub output_bytes: Vec<usize>,
     /// The bytes of the arena.

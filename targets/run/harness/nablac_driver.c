@@ -9,6 +9,16 @@ static unsigned char arena[ARENA_BYTES > 0 ? ARENA_BYTES : 1] __attribute__((ali
 static @NAME@_ctx_t context;
 @POOL@
 
+/* A loop of its own: a call of the C library's would pull that into the program. */
+static inline void nablac_copy(unsigned char *to, const unsigned char *from, size_t bytes)
+{
+    for (size_t position = 0; position < bytes; position++) {
+        to[position] = from[position];
+    }
+}
+
+@KEPT@
+
 #ifdef NABLAC_EMULATED
 @NAME@_status_t nablac_measured_call(@NAME@_ctx_t *measured);
 #else

@@ -1,5 +1,7 @@
 //! Writes the driver: the C program around a library that feeds it samples. The rest of the harness is fixed text.
 
+use nablac_machine::measure::Feed;
+
 use crate::Artifact;
 use std::fmt::Write as _;
 
@@ -13,10 +15,20 @@ const START_POOL: &str = "    if (@NAME@_pool_start(&pool, @NAME_UPPER@_THREADS)
 
 /// The driver's C for an artifact.
 pub(crate) fn source(artifact: &Artifact) -> String {
-    let name = &artifact.name;
+    let (name, upper) = (&artifact.name, artifact.name.to_ascii_uppercase());
     let mut reads = String::new();
+    let mut kept = String::new();
     for (index, bytes) in artifact.input_bytes.iter().enumerate() {
-        line(&mut reads, &format!("failed |= nablac_read(file, {name}_input{index}(&context), {bytes}u);"));
+        let feed = artifact.feeds.get(index).copied().unwrap_or_default();
+        let place = match feed {
+            Feed::Whole => format!("{name}_input{index}(&context)"),
+            Feed::External | Feed::Rows { .. } => format!("input{index}"),
+        };
+        line(&mut reads, &format!("failed |= nablac_read(file, {place}, {bytes}u);"));
+        kept += &kept_input(index, *bytes, feed);
+        if let Some(given) = given(feed, index) {
+            line(&mut reads, &format!("failed |= {name}_set_input{index}(&context, {given}) != {upper}_OK;"));
+        }
     }
     let mut writes = String::new();
     for (index, bytes) in artifact.output_bytes.iter().enumerate() {
@@ -40,10 +52,35 @@ pub(crate) fn source(artifact: &Artifact) -> String {
         )
         .replace("@START_POOL@\n", &pooled(START_POOL))
         .replace("@STOP_POOL@\n", &pooled("    @NAME@_pool_stop(&pool);\n"))
+        .replace("@KEPT@\n", &kept)
         .replace("@NAME@", name)
-        .replace("@NAME_UPPER@", &name.to_ascii_uppercase())
+        .replace("@NAME_UPPER@", &upper)
         .replace("@READ_INPUTS@", reads.trim_end())
         .replace("@WRITE_OUTPUTS@", writes.trim_end())
+}
+
+/// An input that stays with the caller, which is the driver: its memory, and the function that delivers its rows.
+fn kept_input(index: usize, bytes: usize, feed: Feed) -> String {
+    let array = format!("static unsigned char input{index}[{}] __attribute__((aligned(8)));\n", bytes.max(1));
+    match feed {
+        Feed::Whole => String::new(),
+        Feed::External => array,
+        Feed::Rows { pieces, rows, bytes } => format!(
+            "{array}\nstatic int deliver_input{index}(void *user, int32_t row, void *into)\n{{\n    (void)user;\n    \
+             for (size_t piece = 0; piece < {pieces}u; piece++) {{\n        const unsigned char *from = \
+             &input{index}[(piece * {rows}u + (size_t)row) * {bytes}u];\n        \
+             nablac_copy((unsigned char *)into + piece * {bytes}u, from, {bytes}u);\n    }}\n    return 0;\n}}\n"
+        ),
+    }
+}
+
+/// What `NAME_set_inputK` is passed.
+fn given(feed: Feed, index: usize) -> Option<String> {
+    match feed {
+        Feed::Whole => None,
+        Feed::External => Some(format!("(const void *)input{index}")),
+        Feed::Rows { .. } => Some(format!("deliver_input{index}, NULL")),
+    }
 }
 
 fn line(text: &mut String, statement: &str) {

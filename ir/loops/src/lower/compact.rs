@@ -2,13 +2,13 @@
 
 use nablac_index::TensorId;
 
-use crate::program::{Buffer, Kernel, Program, Role, Step};
+use crate::program::{Buffer, Kernel, Program, Receive, Repeat, Role, Step};
 use crate::rename::rename;
 
 /// Drops what fusing has left without a use.
 pub(super) fn compact(program: Program) -> Program {
     let mut used: Vec<bool> =
-        program.buffers.iter().map(|b| matches!(b.role, Role::Input | Role::Output)).collect();
+        program.buffers.iter().map(|b| matches!(b.role, Role::Input(_) | Role::Output)).collect();
     mark(&program.steps, &mut used);
     let states: Vec<TensorId> = program.states().flat_map(|(id, state)| [id, state.next]).collect();
     states.into_iter().for_each(|id| used[id.0 as usize] = true);
@@ -44,9 +44,12 @@ fn mark(steps: &[Step], used: &mut Vec<bool>) {
                 let ids = [kernel.reads(used.len()), kernel.writes(used.len())].concat();
                 ids.into_iter().for_each(|id| used[id.0 as usize] = true);
             }
-            Step::Repeat { carried, body, .. } => {
+            Step::Repeat(Repeat { carried, body, .. }) => {
                 carried.iter().for_each(|c| [c.0, c.1, c.2].iter().for_each(|id| used[id.0 as usize] = true));
                 mark(body, used);
+            }
+            Step::Receive(receive) => {
+                [receive.input, receive.buffer].iter().for_each(|id| used[id.0 as usize] = true);
             }
             Step::Branch { condition, then, otherwise } => {
                 used[condition.0 as usize] = true;
@@ -60,12 +63,14 @@ fn mark(steps: &[Step], used: &mut Vec<bool>) {
 fn rename_steps(steps: Vec<Step>, of: &dyn Fn(TensorId) -> TensorId) -> Vec<Step> {
     let each = |step| match step {
         Step::Kernel(kernel) => Step::Kernel(Kernel { body: rename(kernel.body, of), ..kernel }),
-        Step::Repeat { counter, extent, carried, body } => Step::Repeat {
-            counter,
-            extent,
-            carried: carried.into_iter().map(|(a, b, c)| (of(a), of(b), of(c))).collect(),
-            body: rename_steps(body, of),
-        },
+        Step::Repeat(repeat) => Step::Repeat(Repeat {
+            carried: repeat.carried.iter().map(|&(a, b, c)| (of(a), of(b), of(c))).collect(),
+            body: rename_steps(repeat.body, of),
+            ..repeat
+        }),
+        Step::Receive(receive) => {
+            Step::Receive(Receive { input: of(receive.input), buffer: of(receive.buffer), ..receive })
+        }
         Step::Branch { condition, then, otherwise } => Step::Branch {
             condition: of(condition),
             then: rename_steps(then, of),

@@ -9,7 +9,7 @@ use nablac_index::{Access, Expr, Index, TensorId};
 
 use crate::bounds::Bounds;
 use crate::parts::Parts;
-use crate::program::{Buffer, For, Kernel, Program, Role, Statement, Step};
+use crate::program::{Buffer, For, Kernel, Program, Repeat, Role, Statement, Step};
 use crate::verify::parallel::shared;
 
 /// The same program with a copy for each part of a parallel loop, where a kernel's own buffers need one.
@@ -39,7 +39,8 @@ fn held(steps: &[Step], f: &mut dyn FnMut(TensorId)) {
     for step in steps {
         match step {
             Step::Kernel(_) => {}
-            Step::Repeat { carried, body, .. } => {
+            Step::Receive(receive) => f(receive.buffer),
+            Step::Repeat(Repeat { carried, body, .. }) => {
                 carried.iter().for_each(|c| [c.0, c.1, c.2].into_iter().for_each(&mut *f));
                 held(body, f);
             }
@@ -63,12 +64,13 @@ fn steps(
     for step in steps {
         result.push(match step {
             Step::Kernel(kernel) => Step::Kernel(kernel_with(program, kernel, counters, private, copies)),
-            Step::Repeat { counter, extent, carried, body } => {
-                counters.push(*extent);
-                let body = self::steps(program, body, counters, private, copies);
+            Step::Repeat(repeat) => {
+                counters.push(repeat.extent);
+                let body = self::steps(program, &repeat.body, counters, private, copies);
                 counters.pop();
-                Step::Repeat { counter: counter.clone(), extent: *extent, carried: carried.clone(), body }
+                Step::Repeat(Repeat { body, ..repeat.clone() })
             }
+            Step::Receive(receive) => Step::Receive(receive.clone()),
             Step::Branch { condition, then, otherwise } => Step::Branch {
                 condition: *condition,
                 then: self::steps(program, then, counters, private, copies),

@@ -53,7 +53,8 @@ pub(super) fn items<'a>(program: &'a Program, steps: &'a [Step], depth: usize) -
     // From the last reduction to the first: where a map reads two of them, the later one takes it.
     for position in (0..steps.len()).rev() {
         let Some(main) = statements[position] else { continue };
-        if main.reduce == Reduce::Set || !reduces_in_registers(program, main, depth) {
+        let in_memory = streams(main, depth).is_some() || !reduces_in_registers(program, main, depth);
+        if main.reduce == Reduce::Set || in_memory {
             continue;
         }
         let Some(initial) = initial_of(program, &statements, position, depth) else { continue };
@@ -94,6 +95,14 @@ pub(super) fn reduces_in_registers(program: &Program, statement: &Statement, dep
         seen.extend(&loops);
         mixed_radix(statement, index, extent, depth)
     })
+}
+
+/// The outermost loop of a statement that adds slice after slice to what memory holds: it is reduced, and loops over the result are inside.
+pub(super) fn streams(statement: &Statement, depth: usize) -> Option<usize> {
+    let reduced = statement.reduced_loops(depth);
+    let mut loops = (0..statement.loops.len()).filter(|&l| statement.loops[l].extent > 1);
+    let first = loops.next().filter(|l| reduced.contains(l) && statement.reduce != Reduce::Set)?;
+    loops.any(|l| !reduced.contains(&l)).then_some(first)
 }
 
 /// Whether `c1*l1 + c2*l2 + …` counts through `0..extent` exactly once.
@@ -211,5 +220,6 @@ fn digits(index: &Index, statement: &Statement, depth: usize) -> Option<Vec<(i64
 
 /// Whether a statement combines into memory, so that the memory must hold the identity first.
 pub(super) fn accumulates_in_memory(program: &Program, statement: &Statement, depth: usize) -> bool {
-    statement.reduce != Reduce::Set && !reduces_in_registers(program, statement, depth)
+    let in_memory = streams(statement, depth).is_some() || !reduces_in_registers(program, statement, depth);
+    statement.reduce != Reduce::Set && in_memory
 }

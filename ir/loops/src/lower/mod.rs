@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::instruction::Library;
 use crate::number::number_variables;
 use crate::optimize::Optimize;
-use crate::program::{Buffer, Kernel, Program, Role, Step};
+use crate::program::{Buffer, Delivery, Kernel, Program, Repeat, Role, Step};
 use crate::schedule::{Pin, Schedules};
 
 mod chosen;
@@ -34,6 +34,7 @@ mod rules;
 mod schedule;
 mod side_by_side;
 mod staging;
+mod stream;
 mod tiled;
 
 use chosen::Chosen;
@@ -103,14 +104,16 @@ pub fn schedules(
     capacity: &Capacity,
     schedules: &Schedules,
 ) -> Result<Vec<(String, Pin)>, Error> {
-    let (_, chosen) = chosen::choose(program, capacity, schedules)?;
-    Ok(chosen::written(program, &chosen))
+    let program = stream::stream(program, schedules);
+    let (_, chosen) = chosen::choose(&program, capacity, schedules)?;
+    Ok(chosen::written(&program, &chosen))
 }
 
 /// The loop nests that compute a program; `schedules` overrides the rules for the kernels that it pins. Buffers have no place in the
 /// arena yet: that is `plan`'s.
 pub fn lower(program: &IndexProgram, capacity: &Capacity, schedules: &Schedules) -> Result<Program, Error> {
-    let (program, chosen) = chosen::choose(program, capacity, schedules)?;
+    let program = stream::stream(program, schedules);
+    let (program, chosen) = chosen::choose(&program, capacity, schedules)?;
     Ok(lower_chosen(program, capacity, chosen))
 }
 
@@ -120,8 +123,9 @@ pub fn lower_with_schedules(
     capacity: &Capacity,
     schedules: &Schedules,
 ) -> Result<(Program, Vec<(String, Pin)>), Error> {
-    let (prepared, chosen) = chosen::choose(program, capacity, schedules)?;
-    let pins = chosen::written(program, &chosen);
+    let program = stream::stream(program, schedules);
+    let (prepared, chosen) = chosen::choose(&program, capacity, schedules)?;
+    let pins = chosen::written(&program, &chosen);
     Ok((lower_chosen(prepared, capacity, chosen), pins))
 }
 
@@ -132,7 +136,7 @@ fn lower_chosen(program: IndexProgram, capacity: &Capacity, chosen: Chosen) -> P
         dtype: tensor.dtype,
         shape: tensor.shape.clone(),
         role: match &tensor.role {
-            IndexRole::Input => Role::Input,
+            IndexRole::Input => Role::Input(Delivery::Whole),
             IndexRole::Output => Role::Output,
             IndexRole::Constant(array) => Role::Constant(array.clone()),
             IndexRole::Local => Role::Local,
@@ -204,12 +208,13 @@ impl<'a> Lowering<'a> {
                     let body = self.steps_with(&repeat.body, kernel);
                     self.begun = outside;
                     self.counters.pop();
-                    lowered.push(Step::Repeat {
+                    lowered.push(Step::Repeat(Repeat {
                         counter: repeat.counter.name.clone(),
                         extent: repeat.counter.extent,
+                        within: None,
                         carried: repeat.carried.iter().map(|c| (c.state, c.initial, c.next)).collect(),
                         body,
-                    });
+                    }));
                 }
                 Item::Branch(branch) => {
                     let before = self.begun.clone();

@@ -7,7 +7,7 @@
 use nablac_index::{Access, Index, LoopId, Program, Role, Statement, TensorId, row_major_strides};
 
 use super::side_by_side::SideBySide;
-use super::{Capacity, RANKS, lanes};
+use super::{Capacity, RANKS, group, lanes};
 use crate::optimize::Optimize;
 
 /// The loops of a reduction's nest, as positions in its statement.
@@ -38,9 +38,11 @@ const SPARE_VECTORS: usize = 2;
 /// General registers that hold something else than values: two addresses and a counter.
 const BUSY_REGISTERS: usize = 3;
 
-/// The loops of a map, or of a statement that combines in memory: in the order of the output's dimensions, the rest inside.
+/// The loops of a map, or of a statement that combines in memory: in the order of the output's dimensions, the rest inside; but slices
+/// that follow each other outermost.
 pub(super) fn plain_order(statement: &Statement, depth: usize) -> Vec<usize> {
     let mut order = space_order(statement, depth);
+    order.splice(0..0, group::streams(statement, depth));
     order.extend((0..statement.loops.len()).filter(|l| !order.contains(l)).collect::<Vec<_>>());
     order
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use nablac_index::{Index, LoopId, TensorId};
 
-use crate::program::{Kernel, Program, Role, Statement, Step};
+use crate::program::{Delivery, Kernel, Program, Repeat, Role, Statement, Step};
 
 /// From the first kernel that touches a buffer to the last, both included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,12 +16,15 @@ pub(super) struct Lifetime {
     pub last: i64,
 }
 
+/// What nothing touches.
+const NEVER: Lifetime = Lifetime { first: i64::MAX, last: i64::MIN };
+
 /// Before the first kernel: the caller fills the inputs, and states hold what the run before has left.
 const BEFORE: i64 = -1;
 
 /// The lifetime of every buffer; a buffer that nothing touches has an empty one.
 pub(super) fn lifetimes(program: &Program) -> Vec<Lifetime> {
-    let mut lifetimes = vec![Lifetime { first: i64::MAX, last: i64::MIN }; program.buffers.len()];
+    let mut lifetimes = vec![NEVER; program.buffers.len()];
     let mut time = 0;
     visit(program, &program.steps, 0, &mut time, &mut |id, first, last| {
         let lifetime: &mut Lifetime = &mut lifetimes[id.0 as usize];
@@ -30,7 +33,10 @@ pub(super) fn lifetimes(program: &Program) -> Vec<Lifetime> {
     });
     for (lifetime, buffer) in lifetimes.iter_mut().zip(&program.buffers) {
         match buffer.role {
-            Role::Input => *lifetime = Lifetime { first: BEFORE, last: lifetime.last.max(BEFORE) },
+            Role::Input(Delivery::Rows | Delivery::External) => *lifetime = NEVER,
+            Role::Input(Delivery::Whole) => {
+                *lifetime = Lifetime { first: BEFORE, last: lifetime.last.max(BEFORE) }
+            }
             Role::State(_) => *lifetime = Lifetime { first: BEFORE, last: time },
             Role::Output => *lifetime = Lifetime { first: lifetime.first.min(time), last: time },
             _ => {}
@@ -60,7 +66,11 @@ fn visit(
                 ids.into_iter().for_each(|id| touch(id, *time, *time));
                 *time += 1;
             }
-            Step::Repeat { carried, body, .. } => {
+            Step::Receive(receive) => {
+                touch(receive.buffer, *time, *time);
+                *time += 1;
+            }
+            Step::Repeat(Repeat { carried, body, .. }) => {
                 let begin = *time;
                 let held: Vec<TensorId> = carried.iter().flat_map(|c| [c.0, c.1, c.2]).collect();
                 let fresh = written_anew(program, body, LoopId(depth));
@@ -92,31 +102,43 @@ fn visit(
     }
 }
 
-/// The local buffers that kernels of a repetition's body write, and whether an iteration needs nothing of what the one before left
-/// in them: they are written at no index of the counter.
+/// The local buffers that a repetition's body writes, and whether an iteration needs nothing of what the one before left in them:
+/// they are written at no index of the counter, nor of a counter inside that does not run through all of its values.
 fn written_anew(program: &Program, body: &[Step], counter: LoopId) -> BTreeMap<TensorId, bool> {
     let mut anew = BTreeMap::new();
-    let mut note = |kernel: &Kernel| {
-        kernel.visit(&mut |statement| {
+    slices(body, &mut vec![counter], counter.0 + 1, &mut |slicing, written| match written {
+        Written::Kernel(kernel) => kernel.visit(&mut |statement| {
             let Statement::Store { target, at, .. } = statement else { return };
             if program.buffers.get(target.0 as usize).is_some_and(|b| b.role == Role::Local) {
-                let sliced = at.iter().flat_map(Index::loops).any(|id| id == counter);
+                let sliced = at.iter().flat_map(Index::loops).any(|id| slicing.contains(&id));
                 *anew.entry(*target).or_insert(true) &= !sliced;
             }
-        });
-    };
-    kernels_of(body, &mut note);
+        }),
+        Written::Row(buffer) => _ = anew.insert(buffer, false),
+    });
     anew
 }
 
-fn kernels_of(steps: &[Step], f: &mut dyn FnMut(&Kernel)) {
+/// What writes into buffers.
+enum Written<'a> {
+    Kernel(&'a Kernel),
+    Row(TensorId),
+}
+
+/// Calls `f` with all that writes, and with the counters that say which part of a buffer.
+fn slices(steps: &[Step], slicing: &mut Vec<LoopId>, depth: u32, f: &mut dyn FnMut(&[LoopId], Written)) {
     for step in steps {
         match step {
-            Step::Kernel(kernel) => f(kernel),
-            Step::Repeat { body, .. } => kernels_of(body, f),
+            Step::Kernel(kernel) => f(slicing, Written::Kernel(kernel)),
+            Step::Receive(receive) => f(slicing, Written::Row(receive.buffer)),
+            Step::Repeat(repeat) => {
+                slicing.extend(repeat.within.iter().map(|_| LoopId(depth)));
+                slices(&repeat.body, slicing, depth + 1, f);
+                slicing.truncate(slicing.len() - usize::from(repeat.within.is_some()));
+            }
             Step::Branch { then, otherwise, .. } => {
-                kernels_of(then, f);
-                kernels_of(otherwise, f);
+                slices(then, slicing, depth, f);
+                slices(otherwise, slicing, depth, f);
             }
         }
     }

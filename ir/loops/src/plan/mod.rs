@@ -6,7 +6,7 @@
 
 use nablac_index::TensorId;
 
-use crate::program::{Buffer, Program, Role};
+use crate::program::{Buffer, Program};
 
 mod distance;
 mod lifetime;
@@ -17,7 +17,7 @@ use lifetime::Lifetime;
 pub fn plan(program: Program) -> Program {
     let lifetimes = lifetime::lifetimes(&program);
     let planned: Vec<TensorId> =
-        program.buffers().filter(|(_, b)| !matches!(b.role, Role::Constant(_))).map(|(id, _)| id).collect();
+        program.buffers().filter(|(_, b)| b.is_planned()).map(|(id, _)| id).collect();
     let conflicts = Conflicts::new(&program, &lifetimes, &planned);
     let best = orders(&program, &lifetimes, &planned)
         .into_iter()

@@ -82,6 +82,8 @@ pub enum Item {
     Space(Space),
     /// A forced choice.
     Pin(Pin),
+    /// Kernels that follow each other and run row by row, in turn.
+    Fused(Vec<Name>),
     /// What the result must keep to.
     Goal(Goal),
 }
@@ -280,6 +282,14 @@ impl Schedules {
     pub fn pins(&self) -> impl Iterator<Item = &Pin> {
         self.items.iter().filter_map(|item| match item {
             Item::Pin(pin) => Some(pin),
+            _ => None,
+        })
+    }
+
+    /// Kernels that run row by row, in turn.
+    pub fn fused(&self) -> impl Iterator<Item = &[Name]> {
+        self.items.iter().filter_map(|item| match item {
+            Item::Fused(kernels) => Some(&kernels[..]),
             _ => None,
         })
     }

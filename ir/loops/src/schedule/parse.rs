@@ -9,7 +9,8 @@
 //! choose  = "choose" domain { "," domain }
 //! domain  = name "in" amount ".." amount | name "divides" amount
 //! require = "require" amount ("<" | "<=" | "==" | "!=" | ">=" | ">") amount
-//! pin     = "pin" kernel { "," kernel } ( "{" { line } "}" | ":" "space" name [ "{" { name "=" integer "," } "}" ] )
+//! pin     = "pin" kernel { "," kernel }
+//!           ( "{" { line } "}" | ":" "space" name [ "{" { name "=" integer "," } "}" ] | ":" "fuse" "rows" )
 //! line    = "for" loop { "," loop } [ "step" amount ] [ "vector" amount ] [ "unroll" [ "?" ] ] [ "parallel" [ amount ] [ "?" ] ]
 //!           [ "use" instruction ]
 //!         | "buffer" tensor "as" type
@@ -31,8 +32,18 @@ use super::{
 use super::{Pin, Place, Require, Schedules, Space, Stored};
 use crate::error::Error;
 
-/// What the language has a word for, but no nest can do yet.
-const LATER: &[&str] = &["pad", "fuse", "distribute"];
+/// Words that one may look for on a loop, and how the language says what they mean.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("pad", "a loop's padded extent stands behind its name: `for c(4)`"),
+    (
+        "fuse",
+        "loops that run as one are listed, `for u, v`; kernels that run in turn are `pin A, B : fuse rows`",
+    ),
+    (
+        "distribute",
+        "a loop runs on several threads with `parallel`; no target has processors with memories of their own",
+    ),
+];
 
 /// Parentheses within parentheses.
 const DEEPEST: usize = 64;
@@ -109,7 +120,7 @@ impl Parser {
             return Ok(Item::Space(self.space()?));
         }
         if self.lexer.take_word("pin") {
-            return Ok(Item::Pin(self.pin()?));
+            return self.pin();
         }
         if self.lexer.take_word("goal") {
             return Ok(Item::Goal(self.goal()?));
@@ -174,9 +185,13 @@ impl Parser {
         Ok(Require { left, comparison, right: self.amount()?, place })
     }
 
-    fn pin(&mut self) -> Result<Pin, Error> {
+    fn pin(&mut self) -> Result<Item, Error> {
         let kernels = self.listed(|parser| parser.name("a kernel's name"))?;
         if self.lexer.take_sign(":") {
+            if self.lexer.take_word("fuse") {
+                self.lex(|lexer| lexer.expect_word("rows"))?;
+                return Ok(Item::Fused(kernels));
+            }
             self.lex(|lexer| lexer.expect_word("space"))?;
             let space = self.name("the space's name")?;
             let mut settings = vec![];
@@ -184,16 +199,16 @@ impl Parser {
                 settings = self.listed(Self::setting)?;
                 self.sign("}")?;
             }
-            return Ok(Pin { kernels, how: How::Member { space, settings } });
+            return Ok(Item::Pin(Pin { kernels, how: How::Member { space, settings } }));
         }
         if !self.lexer.take_sign("{") {
-            return self.expected("`{` and the nest, or `: space NAME`");
+            return self.expected("`{` and the nest, `: space NAME` or `: fuse rows`");
         }
         let mut lines = vec![];
         while !self.lexer.take_sign("}") {
             lines.push(self.line("`for`, `buffer`, `pack` or `}`")?);
         }
-        Ok(Pin { kernels, how: How::Written(lines) })
+        Ok(Item::Pin(Pin { kernels, how: How::Written(lines) }))
     }
 
     fn setting(&mut self) -> Result<(Name, i64), Error> {
@@ -213,8 +228,8 @@ impl Parser {
         if self.lexer.take_word("pack") {
             return Ok(Line::Pack(self.stored(place)?));
         }
-        if let Some(word) = LATER.iter().find(|word| self.lexer.at_word(word)) {
-            return Err(Error::schedule(place, format!("`{word}` is not supported on this loop")));
+        if let Some((word, instead)) = ELSEWHERE.iter().find(|(word, _)| self.lexer.at_word(word)) {
+            return Err(Error::schedule(place, format!("`{word}` is nothing that a loop has: {instead}")));
         }
         if self.lexer.at_sign("?") {
             let message =

@@ -59,6 +59,10 @@ impl Display for Item {
         match self {
             Item::Space(space) => space.fmt(f),
             Item::Pin(pin) => pin.fmt(f),
+            Item::Fused(kernels) => {
+                let kernels: Vec<String> = kernels.iter().map(Name::to_string).collect();
+                write!(f, "pin {} : fuse rows", kernels.join(", "))
+            }
             Item::Goal(goal) => goal.fmt(f),
         }
     }

@@ -3,7 +3,9 @@
 //! Owns the choice; the numbers come from a fixed sequence per seed, so that a failure can be run again.
 
 use nablac_index::{Access, Array, Binary, DType, Expr, Index, LoopId, Reduce, TensorId, Unary, Value};
-use nablac_loops::{Bounds, Buffer, For, Kernel, Kind, Program, Register, Role, Statement, Step};
+use nablac_loops::{
+    Bounds, Buffer, Delivery, For, Kernel, Kind, Program, Register, Repeat, Role, Statement, Step,
+};
 
 /// The sequence of Knuth's MMIX generator; the upper bits are good enough to choose by.
 pub struct Chooser(u64);
@@ -36,7 +38,7 @@ pub fn program(seed: u64) -> Program {
     let mut chooser = Chooser::new(seed);
     let mut program = Program { name: "random".into(), ..Program::default() };
     for position in 0..3 {
-        let role = if position == 2 { None } else { Some(Role::Input) };
+        let role = if position == 2 { None } else { Some(Role::Input(Delivery::Whole)) };
         let buffer = buffer(&mut chooser, &format!("x{position}"), role);
         program.buffers.push(buffer);
     }
@@ -55,12 +57,12 @@ pub fn program(seed: u64) -> Program {
             Writer { chooser: &mut chooser, program: &program, target, kernel, in_parallel: false };
         let kernel = writer.kernel(position, &counters);
         steps.push(match counters[..] {
-            [extent] => Step::Repeat {
+            [extent] => Step::Repeat(Repeat {
                 counter: "t".into(),
                 extent,
-                carried: vec![],
                 body: vec![Step::Kernel(kernel)],
-            },
+                ..Repeat::default()
+            }),
             _ => Step::Kernel(kernel),
         });
     }

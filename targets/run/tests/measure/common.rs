@@ -50,6 +50,7 @@ fn artifact(name: &str, sources: &[&str], input: usize, output: usize, arena: us
         sources: sources.iter().map(PathBuf::from).collect(),
         include: vec![PathBuf::from("include"), PathBuf::from("src")],
         input_bytes: vec![input],
+        feeds: vec![],
         output_bytes: vec![output],
         arena_bytes: arena,
         steps: vec![],

@@ -115,6 +115,7 @@ fn wrong(
         sources: folder.sources.clone(),
         include: folder.include.clone() as Vec<PathBuf>,
         input_bytes: bytes(program.inputs()),
+        feeds: vec![],
         output_bytes: bytes(program.outputs()),
         arena_bytes: program.arena_bytes,
         steps: folder.steps.clone(),

@@ -2,8 +2,8 @@
 
 use nablac_index::{Access, DType, Expr, Index, LoopId, Reduce, TensorId};
 use nablac_loops::{
-    Buffer, For, Function, Instruction, Kernel, Kind, Library, Parameter, Program, Register, Role, Statement,
-    Step, Vector, number_variables, verify,
+    Buffer, Delivery, For, Function, Instruction, Kernel, Kind, Library, Parameter, Program, Register, Role,
+    Statement, Step, Vector, number_variables, verify,
 };
 
 /// How many cases one run of the program tries.
@@ -127,7 +127,8 @@ fn of_instruction(program: &mut Program, instruction: &Instruction) -> Trial {
         add(program, &name, p.dtype, p.shape.iter().product::<usize>() + usize::from(p.memory), role)
     };
     let parameters = instruction.parameters.iter();
-    let before = parameters.map(|p| declare(p, format!("{own}.{}", p.name), Role::Input)).collect();
+    let before =
+        parameters.map(|p| declare(p, format!("{own}.{}", p.name), Role::Input(Delivery::Whole))).collect();
     let written = instruction.written();
     let written = written.iter().map(|id| &instruction.parameters[id.0 as usize]);
     let after = written.map(|p| declare(p, format!("{own}.{}.after", p.name), Role::Output)).collect();
@@ -138,7 +139,13 @@ fn of_function(program: &mut Program, function: &Function, constants: Vec<i64>) 
     let mut trial = Trial { instruction: function.name.clone(), constants, before: vec![], after: vec![] };
     let name = trial.name();
     for p in &function.parameters {
-        trial.before.push(add(program, &format!("{name}.{}", p.name), p.dtype, 1, Role::Input));
+        trial.before.push(add(
+            program,
+            &format!("{name}.{}", p.name),
+            p.dtype,
+            1,
+            Role::Input(Delivery::Whole),
+        ));
     }
     let dtype = function.scope().type_of(&function.value);
     trial.after.push(add(program, &format!("{name}.after"), dtype, 1, Role::Output));
