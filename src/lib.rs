@@ -10,6 +10,7 @@ pub mod defaults;
 pub mod engine;
 pub mod failure;
 pub mod folder;
+pub mod fusion;
 pub mod layers;
 pub mod model;
 pub mod npz;

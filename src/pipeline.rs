@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 use nablac_graph::limits::Limits;
 use nablac_graph::source::{SourceDim, SourceModel};
 use nablac_graph::{Graph, Requantization, ValueId, import};
+use nablac_loops::schedule::Item;
 use nablac_loops::{Capacity, Delivery, Optimize};
 use nablac_machine::Machine;
 
-use crate::budget::{Budget, Footprint};
-use crate::defaults;
+use crate::budget::Footprint;
 use crate::failure::{Code, Failure, Result};
 use crate::schedules::Schedules;
+use crate::{defaults, fusion};
 
 macro_rules! stages { ($($Name:ident $name:literal $about:literal;)*) => {
     /// A stage of the compiler, in the order in which they run.
@@ -40,6 +41,7 @@ stages! {
     Views    "views"    "the same with tensors laid out as windows move over them";
     Schedule "schedule" "how the loops of each kernel run";
     Lower    "lower"    "loop nests over buffers";
+    Fuse     "fuse"     "the same with kernels that run row by row, in turn";
     Plan     "plan"     "the same with every buffer at its place in the arena";
     C        "c"        "C";
 }
@@ -144,6 +146,10 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
     let capacity = capacity(&options.machine, options.schedules.optimize, options.schedules.threads)?;
     let schedules = defaults::choose(&program, &options.machine, &capacity, &options.schedules.parsed);
     let schedules = schedules.map_err(|error| options.schedules.failure(error))?;
+    let deliveries = deliveries(&program, &options.schedules.inputs)?;
+    let bounds = options.schedules.bounds();
+    let schedules = fusion::choose(&program, &capacity, schedules, &deliveries, bounds.ram);
+    let schedules = schedules.map_err(|error| options.schedules.failure(error))?;
     if options.after == Stage::Schedule {
         let text = schedule_text(&program, &capacity, &schedules);
         return Ok(Form::Schedule(program, text.map_err(|error| options.schedules.failure(error))?));
@@ -152,18 +158,23 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
     begin(Stage::Lower);
     let lowered = nablac_loops::lower(&program, &capacity, &schedules);
     let nests = lowered.map_err(|error| options.schedules.failure(error))?;
-    let nests = nablac_loops::fuse(nests, &schedules, &deliveries(&program, &options.schedules.inputs)?);
-    let nests = nests.map_err(|error| options.schedules.failure(error))?;
     verify_loops(Stage::Lower, &nests)?;
     if options.after == Stage::Lower {
+        return Ok(Form::Loops(nests));
+    }
+
+    begin(Stage::Fuse);
+    let fused = nablac_loops::fuse(nests, &schedules, &deliveries);
+    let nests = fused.map_err(|error| options.schedules.failure(error))?;
+    verify_loops(Stage::Fuse, &nests)?;
+    if options.after == Stage::Fuse {
         return Ok(Form::Loops(nests));
     }
 
     begin(Stage::Plan);
     let nests = nablac_loops::plan(nests);
     verify_loops(Stage::Plan, &nests)?;
-    let goal = options.schedules.parsed.goal();
-    Budget { ram: goal.ram, flash: goal.flash }.check(Footprint::of(&nests))?;
+    bounds.check(Footprint::of(&nests))?;
     if options.after == Stage::Plan {
         return Ok(Form::Loops(nests));
     }
@@ -218,6 +229,8 @@ pub fn schedule_text(
         program.name, capacity.machine
     );
     pins.iter().for_each(|(law, pin)| text += &format!("\n; {law}\n{pin}\n"));
+    let fused = schedules.items.iter().filter(|item| matches!(item, Item::Fused(_)));
+    fused.for_each(|item| text += &format!("\n{item}\n"));
     Ok(text)
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use nablac_loops::schedule::{self, Place};
 use nablac_loops::{Delivery, Optimize};
 
+use crate::budget::Budget;
 use crate::failure::{Code, Excerpt, Failure, Result};
 
 /// Schedules with the texts that they come from.
@@ -20,6 +21,8 @@ pub struct Schedules {
     pub optimize: Optimize,
     /// How inputs reach the program, by name or position.
     pub inputs: Vec<(String, Delivery)>,
+    /// What the result must keep to; the files may say more.
+    pub budget: Budget,
     /// How many threads they run on where the files leave it open; 0 is 1.
     pub threads: usize,
 }
@@ -33,6 +36,13 @@ impl Schedules {
             schedules.add(&path.display().to_string(), text)?;
         }
         Ok(schedules)
+    }
+
+    /// What the result must keep to.
+    pub fn bounds(&self) -> Budget {
+        let goal = self.parsed.goal();
+        let tighter = |a: Option<u64>, b: Option<u64>| a.into_iter().chain(b).min();
+        Budget { ram: tighter(goal.ram, self.budget.ram), flash: tighter(goal.flash, self.budget.flash) }
     }
 
     /// Adds a text under the name that errors call it by.

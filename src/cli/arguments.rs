@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use nablac::budget::Budget;
 use nablac::failure::{Code, Failure, Result};
 use nablac::model::{self, Model};
 use nablac::npz;
@@ -120,7 +121,7 @@ fn threads(text: &str) -> std::result::Result<usize, String> {
 /// What code is to be, by its name.
 fn goal(name: &str) -> std::result::Result<Optimize, String> {
     let names: Vec<&str> = Optimize::ALL.iter().map(|goal| goal.name()).collect();
-    Optimize::from_name(name).ok_or(format!("the goals are {}", names.join(" and ")))
+    Optimize::from_name(name).ok_or(format!("the goals are {}", names.join(", ")))
 }
 
 /// An input and how it reaches the network.
@@ -237,9 +238,16 @@ pub struct ScheduleArguments {
     #[arg(long = "schedule", help_heading = "Schedules", value_name = "FILE")]
     files: Vec<PathBuf>,
     /// What the code is to be. `time`: few cycles. `size`: little flash; loops are written out less, and the C compiler is told -Os
-    /// rather than -O3. Both compute the same integers.
+    /// rather than -O3. `ram`: the smallest arena that is found. All compute the same integers.
     #[arg(long, help_heading = "Schedules", value_name = "GOAL", default_value = "time", value_parser = goal)]
     optimize: Optimize,
+    /// The most RAM that it may take, such as 64K or 64KiB: the arena, and where it is measured the context, stack and data, too. Whole
+    /// tensors are fastest; where they do not fit, kernels run row by row with rings of rows between them. More exits 4.
+    #[arg(long, help_heading = "Memory", value_name = "SIZE", value_parser = size)]
+    ram: Option<u64>,
+    /// The most flash that it may take: the weights, and where it is measured the code, too. More exits 4.
+    #[arg(long, help_heading = "Memory", value_name = "SIZE", value_parser = size)]
+    flash: Option<u64>,
     /// How an input, called by its name or position, reaches the network. `whole`: it is in the arena when a run begins. `rows`: the
     /// network asks a function of yours for one row after the other, and keeps those that it still needs. `external`: the network
     /// reads it where you have it. Repeat it for several inputs.
@@ -256,8 +264,14 @@ impl ScheduleArguments {
         let mut schedules = Schedules::read(&self.files)?;
         schedules.optimize = self.optimize;
         schedules.threads = self.threads;
+        schedules.budget = self.budget();
         schedules.inputs = self.deliveries.clone();
         Ok(schedules)
+    }
+
+    /// What the result must keep to.
+    pub fn budget(&self) -> Budget {
+        Budget { ram: self.ram, flash: self.flash }
     }
 
     /// What the code is to be.

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
-use nablac::budget::Budget;
 use nablac::failure::Result;
 use nablac::layers::Layer;
 use nablac_machine::Machine;
 use nablac_run::{Measurement, Options};
 use serde_json::{Value, json};
 
-use super::arguments::{ModelArguments, SampleArguments, seconds, size};
+use super::arguments::{ModelArguments, SampleArguments, seconds};
 use super::engine::{BuildArguments, Execution};
 use super::talk::Talk;
 use super::{Answer, text};
@@ -40,12 +39,6 @@ pub struct Arguments {
     samples: SampleArguments,
     #[command(flatten)]
     build: BuildArguments,
-    /// The most RAM that it may take, such as 64K or 64KiB; more exits 4.
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    ram: Option<u64>,
-    /// The most flash that it may take; more exits 4.
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    flash: Option<u64>,
     /// List only the N functions with the largest shares, or where there are none with the most MACs. [default: all]
     #[arg(long, value_name = "N")]
     functions: Option<usize>,
@@ -71,7 +64,7 @@ pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
         arguments.target.iter().map(|name| Ok(Machine::load(name)?)).collect::<Result<_>>()?;
     let network = arguments.model.network(talk)?;
     let (samples, _) = arguments.samples.samples(&network.inputs)?;
-    let budget = Budget { ram: arguments.ram, flash: arguments.flash };
+    let budget = arguments.build.budget();
     let options =
         Options { timing: arguments.timing, ..arguments.build.options(arguments.samples.keep_state) };
     let mut measured: Vec<(&Machine, Execution)> = vec![];

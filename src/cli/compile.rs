@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use nablac::budget::{Budget, Footprint};
+use nablac::budget::Footprint;
 use nablac::failure::{Code, Failure, Result};
 use nablac::pipeline::{Form, Stage};
 use nablac::samples::{self, Sample};
@@ -11,7 +11,7 @@ use nablac_c::Vector;
 use nablac_machine::Machine;
 use serde_json::json;
 
-use super::arguments::{ModelArguments, Network, ScheduleArguments, size};
+use super::arguments::{ModelArguments, Network, ScheduleArguments};
 use super::talk::Talk;
 use super::{Answer, text};
 
@@ -38,12 +38,6 @@ pub struct Arguments {
     /// Replace the folder whatever it holds.
     #[arg(long)]
     force: bool,
-    /// The most RAM that the arena may take, such as 64K or 64KiB; more exits 4.
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    ram: Option<u64>,
-    /// The most flash that the weights may take; more exits 4.
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    flash: Option<u64>,
     /// An .npz file with inputs for the golden vectors, stacked as for `nablac run`. Without it they are random.
     #[arg(long, value_name = "IN.npz", conflicts_with = "random")]
     inputs: Option<PathBuf>,
@@ -71,7 +65,6 @@ pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
     let kernels = nests.kernels().len();
     let [arena, weights] = [footprint.arena_bytes, footprint.weight_bytes].map(|n| text::bytes(n as u64));
     talk.say("Planning", &format!("{kernels} kernels, arena {arena}, weights {weights}"));
-    Budget { ram: arguments.ram, flash: arguments.flash }.check(footprint)?;
     let files = folder::files_of(&made);
     let place = arguments.out.display().to_string();
     talk.begin("Generating", &place);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use nablac::budget::Budget;
 use nablac::engine::{self, Library};
 use nablac::failure::{Code, Failure, Result};
 use nablac::layers::{Layer, layers};
@@ -76,6 +77,11 @@ pub struct Execution {
 }
 
 impl BuildArguments {
+    /// What the program must keep to.
+    pub fn budget(&self) -> Budget {
+        self.schedule.budget()
+    }
+
     /// How to build and run; `keep_state` says whether samples follow each other in time.
     pub fn options(&self, keep_state: bool) -> Options {
         Options {

@@ -31,7 +31,7 @@ pub use bounds::Bounds;
 pub use error::Error;
 pub use expand::expand;
 pub use flatten::flatten;
-pub use fuse::fuse;
+pub use fuse::{Cuts, cuts, fuse};
 pub use instruction::{Argument, Function, Instruction, Library, Operand, Parameter, Vector};
 pub use interpret::{Session, operation_of, run};
 pub use lower::{Cache, Capacity, Pipeline, RANKS, lower, lower_with_schedules, schedules};

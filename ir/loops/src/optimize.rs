@@ -8,17 +8,20 @@ pub enum Optimize {
     Time,
     /// Small.
     Size,
+    /// In little memory.
+    Ram,
 }
 
 impl Optimize {
     /// Every goal.
-    pub const ALL: &[Optimize] = &[Optimize::Time, Optimize::Size];
+    pub const ALL: &[Optimize] = &[Optimize::Time, Optimize::Size, Optimize::Ram];
 
     /// What it is called.
     pub fn name(self) -> &'static str {
         match self {
             Optimize::Time => "time",
             Optimize::Size => "size",
+            Optimize::Ram => "ram",
         }
     }
 

@@ -135,7 +135,7 @@ fn in_lanes(
         (false, false) => Some(inside_pixels),
     };
     // A channel's constants are taken apart once for many pixels: twice the bytes save little.
-    let widened = depthwise && capacity.optimize == Optimize::Time;
+    let widened = depthwise && capacity.optimize != Optimize::Size;
     let packed = if widened { dot.dtype } else { DType::I8 };
     let group = dot.group(packed);
     // Neighbours share the words of a column, which go together.

@@ -14,7 +14,7 @@ const EVENTS: usize = 4_000_000;
 
 /// The bytes that `output` must begin before `input`, if the kernel's addresses can be followed. Where a loop is parallel, one part may
 /// be done with writing before another one begins to read.
-pub(super) fn distance(program: &Program, kernel: &Kernel, input: TensorId, output: TensorId) -> Option<i64> {
+pub(crate) fn distance(program: &Program, kernel: &Kernel, input: TensorId, output: TensorId) -> Option<i64> {
     if kernel.parts() > 1 {
         return None;
     }

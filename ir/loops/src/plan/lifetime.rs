@@ -11,7 +11,7 @@ use crate::program::{Delivery, Kernel, Program, Repeat, Role, Statement, Step};
 
 /// From the first kernel that touches a buffer to the last, both included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Lifetime {
+pub(crate) struct Lifetime {
     pub first: i64,
     pub last: i64,
 }
@@ -23,7 +23,7 @@ const NEVER: Lifetime = Lifetime { first: i64::MAX, last: i64::MIN };
 const BEFORE: i64 = -1;
 
 /// The lifetime of every buffer; a buffer that nothing touches has an empty one.
-pub(super) fn lifetimes(program: &Program) -> Vec<Lifetime> {
+pub(crate) fn lifetimes(program: &Program) -> Vec<Lifetime> {
     let mut lifetimes = vec![NEVER; program.buffers.len()];
     let mut time = 0;
     visit(program, &program.steps, 0, &mut time, &mut |id, first, last| {
@@ -145,7 +145,7 @@ fn slices(steps: &[Step], slicing: &mut Vec<LoopId>, depth: u32, f: &mut dyn FnM
 }
 
 /// The kernel that runs at each time, where it is not inside of a repetition or a branch.
-pub(super) fn kernels(program: &Program) -> Vec<Option<&Kernel>> {
+pub(crate) fn kernels(program: &Program) -> Vec<Option<&Kernel>> {
     let mut kernels = vec![];
     for step in &program.steps {
         let mut now = kernels.len() as i64;

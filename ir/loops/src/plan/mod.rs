@@ -11,11 +11,12 @@ use crate::program::{Buffer, Program};
 mod distance;
 mod lifetime;
 
-use lifetime::Lifetime;
+pub(crate) use distance::distance;
+pub(crate) use lifetime::{Lifetime, kernels, lifetimes};
 
 /// Gives every input, output and local buffer its place, and the program the size of its arena.
 pub fn plan(program: Program) -> Program {
-    let lifetimes = lifetime::lifetimes(&program);
+    let lifetimes = lifetimes(&program);
     let planned: Vec<TensorId> =
         program.buffers().filter(|(_, b)| b.is_planned()).map(|(id, _)| id).collect();
     let conflicts = Conflicts::new(&program, &lifetimes, &planned);
@@ -78,7 +79,7 @@ struct Conflicts {
 
 impl Conflicts {
     fn new(program: &Program, lifetimes: &[Lifetime], planned: &[TensorId]) -> Conflicts {
-        let kernels = lifetime::kernels(program);
+        let kernels = kernels(program);
         let lifetime = |id: TensorId| lifetimes[id.0 as usize];
         // `a` is written as `b` dies.
         let relation = |a: TensorId, b: TensorId| {
@@ -87,9 +88,7 @@ impl Conflicts {
             let meet = lifetime(b).last == lifetime(a).first && lifetime(b).first < lifetime(a).first;
             let kernel = usize::try_from(lifetime(a).first).ok().and_then(|time| *kernels.get(time)?);
             match kernel.filter(|_| alike && meet) {
-                Some(kernel) => {
-                    distance::distance(program, kernel, b, a).map_or(Relation::Disjoint, Relation::Trails)
-                }
+                Some(kernel) => distance(program, kernel, b, a).map_or(Relation::Disjoint, Relation::Trails),
                 None => Relation::Disjoint,
             }
         };

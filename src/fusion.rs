@@ -1,0 +1,92 @@
+//! Which kernels run row by row, in turn, so that a network fits.
+//!
+//! Owns the choice by the memory that there is: whole tensors where they fit, since nothing is faster, and else the least work row by row
+//! with which the memory plan keeps to the bound. What user's schedules fuse is left as it is.
+
+use std::collections::BTreeMap;
+
+use nablac_index::Program;
+use nablac_loops::schedule::{Item, Name, Schedules};
+use nablac_loops::{Capacity, Cuts, Delivery, Error, Optimize};
+
+/// A schedule whose model says that it takes up to so many times the bound, in quarters, is planned and looked at: outputs that run into
+/// their inputs take less than the model knows of.
+const PROMISING_QUARTERS: usize = 5;
+
+/// How many of the smallest schedules by the model are planned for the smallest of all.
+const SMALLEST: usize = 4;
+
+/// `schedules`, and what of a program runs row by row for its arena to have at most `bound` bytes; for `Optimize::Ram`, for the smallest
+/// arena. Where none keeps to the bound it is the smallest, too.
+pub fn choose(
+    program: &Program,
+    capacity: &Capacity,
+    schedules: Schedules,
+    deliveries: &BTreeMap<String, Delivery>,
+    bound: Option<u64>,
+) -> Result<Schedules, Error> {
+    let bound = bound.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    let smallest = capacity.optimize == Optimize::Ram;
+    if schedules.fused().next().is_some() || (bound.is_none() && !smallest) {
+        return Ok(schedules);
+    }
+    let lowering = Lowering { program, capacity, schedules: &schedules, deliveries };
+    let whole = lowering.arena(&[])?;
+    if !smallest && bound.is_some_and(|bound| whole <= bound) {
+        return Ok(schedules);
+    }
+    let cuts = lowering.cuts()?;
+    let mut best: (usize, Vec<Vec<String>>) = (whole, vec![]);
+    let promising = |cuts: &Cuts| bound.is_none_or(|bound| cuts.peak / PROMISING_QUARTERS * 4 <= bound);
+    let first = if smallest { cuts.len().saturating_sub(SMALLEST) } else { 0 };
+    let worth = cuts
+        .iter()
+        .enumerate()
+        .filter(|(n, own)| *n >= first && (smallest || promising(own) || *n + 1 == cuts.len()));
+    for (_, cuts) in worth {
+        let arena = lowering.arena(&cuts.segments)?;
+        if arena < best.0 {
+            best = (arena, cuts.segments.clone());
+        }
+        if !smallest && bound.is_some_and(|bound| arena <= bound) {
+            break;
+        }
+    }
+    let (_, segments) = best;
+    Ok(with(&schedules, &segments))
+}
+
+/// A program on the way to its memory plan.
+struct Lowering<'a> {
+    program: &'a Program,
+    capacity: &'a Capacity,
+    schedules: &'a Schedules,
+    deliveries: &'a BTreeMap<String, Delivery>,
+}
+
+impl Lowering<'_> {
+    /// The bytes of the arena with these segments.
+    fn arena(&self, segments: &[Vec<String>]) -> Result<usize, Error> {
+        let schedules = with(self.schedules, segments);
+        let nests = nablac_loops::lower(self.program, self.capacity, &schedules)?;
+        let nests = nablac_loops::fuse(nests, &schedules, self.deliveries)?;
+        Ok(nablac_loops::plan(nests).arena_bytes)
+    }
+
+    /// The ways to cut it, with all sums over rows taken row by row.
+    fn cuts(&self) -> Result<Vec<Cuts>, Error> {
+        let whole = nablac_loops::lower(self.program, self.capacity, self.schedules)?;
+        let all = whole.kernels().into_iter().map(|kernel| kernel.name.clone()).collect();
+        let streamed = with(self.schedules, &[all]);
+        let nests = nablac_loops::lower(self.program, self.capacity, &streamed)?;
+        nablac_loops::cuts(nests, self.deliveries)
+    }
+}
+
+/// Schedules that fuse these segments, too.
+fn with(schedules: &Schedules, segments: &[Vec<String>]) -> Schedules {
+    let fused = segments
+        .iter()
+        .map(|kernels| Item::Fused(kernels.iter().map(|kernel| Name::from(kernel.as_str())).collect()));
+    Schedules { items: schedules.items.iter().cloned().chain(fused).collect() }
+}
