@@ -16,24 +16,25 @@ const PROMISING_QUARTERS: usize = 5;
 /// How many of the smallest schedules by the model are planned for the smallest of all.
 const SMALLEST: usize = 4;
 
-/// `schedules`, and what of a program runs row by row for its arena to have at most `bound` bytes; for `Optimize::Ram`, for the smallest
+/// `chosen`, and what of a program runs row by row for its arena to have at most `bound` bytes; for `Optimize::Ram`, for the smallest
 /// arena. Where none keeps to the bound it is the smallest, too.
 pub fn choose(
     program: &Program,
     capacity: &Capacity,
-    schedules: Schedules,
+    asked_for: &Schedules,
+    chosen: Schedules,
     deliveries: &BTreeMap<String, Delivery>,
     bound: Option<u64>,
 ) -> Result<Schedules, Error> {
     let bound = bound.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     let smallest = capacity.optimize == Optimize::Ram;
-    if schedules.fused().next().is_some() || (bound.is_none() && !smallest) {
-        return Ok(schedules);
+    if chosen.fused().next().is_some() || (bound.is_none() && !smallest) {
+        return Ok(chosen);
     }
-    let lowering = Lowering { program, capacity, schedules: &schedules, deliveries };
+    let lowering = Lowering { program, capacity, asked_for, chosen: &chosen, deliveries };
     let whole = lowering.arena(&[])?;
     if !smallest && bound.is_some_and(|bound| whole <= bound) {
-        return Ok(schedules);
+        return Ok(chosen);
     }
     let cuts = lowering.cuts()?;
     let mut best: (usize, Vec<Vec<String>>) = (whole, vec![]);
@@ -53,21 +54,24 @@ pub fn choose(
         }
     }
     let (_, segments) = best;
-    Ok(with(&schedules, &segments))
+    Ok(lowering.with(&segments))
 }
 
 /// A program on the way to its memory plan.
 struct Lowering<'a> {
     program: &'a Program,
     capacity: &'a Capacity,
-    schedules: &'a Schedules,
+    /// What the user asks for.
+    asked_for: &'a Schedules,
+    /// That, and what is better than the rules' own choice.
+    chosen: &'a Schedules,
     deliveries: &'a BTreeMap<String, Delivery>,
 }
 
 impl Lowering<'_> {
     /// The bytes of the arena with these segments.
     fn arena(&self, segments: &[Vec<String>]) -> Result<usize, Error> {
-        let schedules = with(self.schedules, segments);
+        let schedules = self.with(segments);
         let nests = nablac_loops::lower(self.program, self.capacity, &schedules)?;
         let nests = nablac_loops::fuse(nests, &schedules, self.deliveries)?;
         Ok(nablac_loops::plan(nests).arena_bytes)
@@ -75,18 +79,25 @@ impl Lowering<'_> {
 
     /// The ways to cut it, with all sums over rows taken row by row.
     fn cuts(&self) -> Result<Vec<Cuts>, Error> {
-        let whole = nablac_loops::lower(self.program, self.capacity, self.schedules)?;
+        let whole = nablac_loops::lower(self.program, self.capacity, self.chosen)?;
         let all = whole.kernels().into_iter().map(|kernel| kernel.name.clone()).collect();
-        let streamed = with(self.schedules, &[all]);
+        let streamed = self.with(&[all]);
         let nests = nablac_loops::lower(self.program, self.capacity, &streamed)?;
         nablac_loops::cuts(nests, self.deliveries)
     }
-}
 
-/// Schedules that fuse these segments, too.
-fn with(schedules: &Schedules, segments: &[Vec<String>]) -> Schedules {
-    let fused = segments
-        .iter()
-        .map(|kernels| Item::Fused(kernels.iter().map(|kernel| Name::from(kernel.as_str())).collect()));
-    Schedules { items: schedules.items.iter().cloned().chain(fused).collect() }
+    /// The chosen schedules with these segments fused. A sum that is taken row by row has no use for a pin that nobody has asked for.
+    fn with(&self, segments: &[Vec<String>]) -> Schedules {
+        let fused = segments
+            .iter()
+            .map(|kernels| Item::Fused(kernels.iter().map(|kernel| Name::from(kernel.as_str())).collect()));
+        let mut schedules = Schedules { items: self.chosen.items.iter().cloned().chain(fused).collect() };
+        let streamed = nablac_loops::streamed_kernels(self.program, &schedules);
+        let idle = |item: &Item| match item {
+            Item::Pin(pin) => pin.kernels.iter().all(|kernel| streamed.contains(&kernel.text)),
+            _ => false,
+        };
+        schedules.items.retain(|item| !idle(item) || self.asked_for.items.contains(item));
+        schedules
+    }
 }

@@ -148,7 +148,8 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
     let schedules = schedules.map_err(|error| options.schedules.failure(error))?;
     let deliveries = deliveries(&program, &options.schedules.inputs)?;
     let bounds = options.schedules.bounds();
-    let schedules = fusion::choose(&program, &capacity, schedules, &deliveries, bounds.ram);
+    let schedules =
+        fusion::choose(&program, &capacity, &options.schedules.parsed, schedules, &deliveries, bounds.ram);
     let schedules = schedules.map_err(|error| options.schedules.failure(error))?;
     if options.after == Stage::Schedule {
         let text = schedule_text(&program, &capacity, &schedules);

@@ -4,11 +4,12 @@
 //!
 //! ```text
 //! ; test STAGE…            what to run: parse, verify, fold, define, simplify, views, schedule,
-//!                          lower, plan, c, run
+//!                          lower, fuse, plan, c, run
 //! ; target: NAME           what the schedules are for; the host if the line is not there
 //! ; schedule: LINE         a line of the schedules that are forced
 //! ; optimize: GOAL         what the code is to be: time, or size
 //! ; threads: N             how many threads run kernels with much work
+//! ; input: NAME=WAY        how an input reaches the program: rows, or external
 //! ; error: TEXT            the stage must fail, and its error contain the text
 //! ; run: f([1.0, 2.0]) == [3.0]     a call: the elements of each input and output, in row-major order, on every engine;
 //!                          `~=` allows floats 1e-5 × max(1, range of what is expected)
@@ -22,6 +23,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -34,7 +36,7 @@ use nablac::schedules::Schedules;
 use nablac_graph::Requantization;
 use nablac_index::lexer::Lexer;
 use nablac_index::{Array, parse_array};
-use nablac_loops::Optimize;
+use nablac_loops::{Delivery, Optimize};
 use nablac_machine::Machine;
 
 /// What separates the input from expected texts.
@@ -47,6 +49,7 @@ struct Test {
     schedule: String,
     optimize: Optimize,
     threads: usize,
+    inputs: BTreeMap<String, Delivery>,
     errors: Vec<String>,
     /// Sequences of calls; each begins with the states' initial values.
     calls: Vec<Vec<String>>,
@@ -64,6 +67,7 @@ fn read(path: &Path) -> Test {
         schedule: String::new(),
         optimize: Optimize::default(),
         threads: 1,
+        inputs: BTreeMap::new(),
         errors: vec![],
         calls: vec![],
         input: String::new(),
@@ -89,6 +93,10 @@ fn read(path: &Path) -> Test {
             test.optimize = Optimize::from_name(goal.trim()).expect("`; optimize:` names a goal");
         } else if let Some(threads) = line.strip_prefix("; threads: ") {
             test.threads = threads.trim().parse().expect("`; threads:` gives a number");
+        } else if let Some(input) = line.strip_prefix("; input: ") {
+            let (name, way) = input.trim().split_once('=').expect("`; input:` is like `x=rows`");
+            let delivery = if way == "rows" { Delivery::Rows } else { Delivery::External };
+            test.inputs.insert(name.into(), delivery);
         } else if let Some(error) = line.strip_prefix("; error: ") {
             test.errors.push(error.into());
         } else if let Some(call) = line.strip_prefix("; run: ") {
@@ -127,7 +135,7 @@ fn verify(form: &Form) -> Result<(), String> {
 
 /// The stages that make something, in the order of the pipeline.
 const STAGES: &[&str] =
-    &["fold", "quantize", "define", "simplify", "views", "schedule", "lower", "plan", "c"];
+    &["fold", "quantize", "define", "simplify", "views", "schedule", "lower", "fuse", "plan", "c"];
 
 /// What stage `name` makes of the form; a form that is further on already stays what it is.
 fn apply(name: &str, form: Form, test: &Test) -> Result<Form, String> {
@@ -155,6 +163,10 @@ fn apply(name: &str, form: Form, test: &Test) -> Result<Form, String> {
         }
         ("lower", Form::Schedule(program, _)) => {
             let nests = nablac_loops::lower(&program, &capacity, &schedules.parsed);
+            Form::Loops(nests.map_err(|e| e.to_string())?)
+        }
+        ("fuse", Form::Loops(nests)) => {
+            let nests = nablac_loops::fuse(nests, &schedules.parsed, &test.inputs);
             Form::Loops(nests.map_err(|e| e.to_string())?)
         }
         ("plan", Form::Loops(nests)) => Form::Loops(nablac_loops::plan(nests)),

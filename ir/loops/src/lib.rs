@@ -34,7 +34,7 @@ pub use flatten::flatten;
 pub use fuse::{Cuts, cuts, fuse};
 pub use instruction::{Argument, Function, Instruction, Library, Operand, Parameter, Vector};
 pub use interpret::{Session, operation_of, run};
-pub use lower::{Cache, Capacity, Pipeline, RANKS, lower, lower_with_schedules, schedules};
+pub use lower::{Cache, Capacity, Pipeline, RANKS, lower, lower_with_schedules, schedules, streamed_kernels};
 pub use number::number_variables;
 pub use optimize::Optimize;
 pub use parse::{parse, parse_library, parse_program, parse_with};

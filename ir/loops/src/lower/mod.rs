@@ -39,6 +39,7 @@ mod tiled;
 
 use chosen::Chosen;
 use group::{Group, Item};
+pub use stream::streamed_kernels;
 
 /// What a machine offers to a nest, and what the nest is to be.
 #[derive(Clone, PartialEq, Debug, Default)]

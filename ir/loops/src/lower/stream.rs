@@ -9,30 +9,42 @@ use std::collections::BTreeSet;
 use nablac_index::{Expr, Index, Loop, LoopId, Program, Reduce, Statement, Step, TensorId, axes};
 
 use super::outline;
-use crate::schedule::Schedules;
+use crate::schedule::{Name, Schedules};
 
 /// The program with the sums of fused kernels over rows of what others of them compute taken row by row.
 pub(super) fn stream(program: &Program, schedules: &Schedules) -> Program {
     let mut program = program.clone();
     for fused in schedules.fused() {
         let kernels = outline::kernels(&program);
-        let own: Vec<&outline::Named> = fused
-            .iter()
-            .filter_map(|name| {
-                kernels.iter().find(|kernel| kernel.name == name.text && kernel.counters.is_empty())
-            })
-            .collect();
+        let own = members(&kernels, fused);
         let Some(first) = own.first().map(|kernel| kernel.main.clone()) else { continue };
-        let made: BTreeSet<TensorId> = own.iter().map(|kernel| kernel.out).collect();
-        let sums: Vec<(TensorId, usize)> = own
-            .iter()
-            .filter_map(|kernel| Some((kernel.main.out, summed_rows(kernel.main, &made)?)))
-            .collect();
+        let sums: Vec<(TensorId, usize)> =
+            summing(&own).into_iter().map(|(kernel, rows)| (kernel.main.out, rows)).collect();
         for (sum, rows) in sums {
             program = streamed(program, sum, rows, &first);
         }
     }
     program
+}
+
+/// The names of the fused kernels whose sums are taken row by row.
+pub fn streamed_kernels(program: &Program, schedules: &Schedules) -> Vec<String> {
+    let kernels = outline::kernels(program);
+    let all = schedules.fused().flat_map(|fused| summing(&members(&kernels, fused)));
+    all.map(|(kernel, _)| kernel.name.clone()).collect()
+}
+
+/// Those kernels at the top of the program that have one of these names, in the order of the names.
+fn members<'k, 'a>(kernels: &'k [outline::Named<'a>], names: &[Name]) -> Vec<&'k outline::Named<'a>> {
+    let named =
+        |name: &Name| kernels.iter().find(|kernel| kernel.name == name.text && kernel.counters.is_empty());
+    names.iter().filter_map(named).collect()
+}
+
+/// The kernels that sum over rows of what others of them compute, each with its loop over them.
+fn summing<'k, 'a>(own: &[&'k outline::Named<'a>]) -> Vec<(&'k outline::Named<'a>, usize)> {
+    let made: BTreeSet<TensorId> = own.iter().map(|kernel| kernel.out).collect();
+    own.iter().filter_map(|kernel| Some((*kernel, summed_rows(kernel.main, &made)?))).collect()
 }
 
 /// The reduced loop that runs over all rows of a tensor of `made`: the outermost of those that index one along a dimension.
@@ -44,8 +56,12 @@ fn summed_rows(main: &Statement, made: &BTreeSet<TensorId>) -> Option<usize> {
         main.accesses().into_iter().find(|access| made.contains(&access.tensor)).filter(|_| combines)?;
     let along = |index: &Index| index.as_loop().map(|id| id.0 as usize).filter(|l| reduced.contains(l));
     let space = |index: &Index| index.loops().iter().any(|id| !reduced.contains(&(id.0 as usize)));
-    // A window that moves has rows of its own.
-    let first = access.at.iter().position(|index| !index.loops().is_empty())?;
+    // A window that moves has rows of its own, and a vector has none.
+    let with_loops = |index: &&Index| index.loops().iter().any(|id| main.loops[id.0 as usize].extent > 1);
+    let first = access.at.iter().position(|index| with_loops(&index))?;
+    if access.at.iter().filter(with_loops).count() == 1 {
+        return None;
+    }
     if space(&access.at[first]) { None } else { along(&access.at[first]) }
 }
 
@@ -87,9 +103,13 @@ fn streamed(mut program: Program, out: TensorId, rows: usize, first: &Statement)
             own.body = main.body.map_indices(&|index| index.substitute(&of));
         }
     }
+    let label = match main.label.as_str() {
+        "" => format!("{}.start", program.tensor(out).name),
+        label => format!("{label}.start"),
+    };
     let is_first =
         |step: &Step| statement(step).is_some_and(|s| (s.out, s.reduce) == (first.out, first.reduce));
     let place = program.steps.iter().position(is_first).unwrap_or(0);
-    program.steps.insert(place, Step::Statement(Statement { label: String::new(), ..initial }));
+    program.steps.insert(place, Step::Statement(Statement { label, ..initial }));
     program
 }
