@@ -57,6 +57,32 @@ pub fn choose(
     Ok(lowering.with(&segments))
 }
 
+/// Two points of a curve whose arenas differ by less than one part in so many are one.
+const DISTINCT: usize = 25;
+
+/// The bytes of the arenas that a bound can ask for, from whole tensors down to the smallest, each with the least work row by row.
+pub fn curve(
+    program: &Program,
+    capacity: &Capacity,
+    asked_for: &Schedules,
+    chosen: &Schedules,
+    deliveries: &BTreeMap<String, Delivery>,
+) -> Result<Vec<u64>, Error> {
+    let lowering = Lowering { program, capacity, asked_for, chosen, deliveries };
+    let mut arenas = vec![lowering.arena(&[])?];
+    let cuts = if chosen.fused().next().is_some() { vec![] } else { lowering.cuts()? };
+    for cuts in &cuts {
+        let arena = lowering.arena(&cuts.segments)?;
+        let (last, first) = (arenas[arenas.len() - 1], arenas.len() == 1);
+        if arena + arena / DISTINCT < last {
+            arenas.push(arena);
+        } else if arena < last && !first {
+            *arenas.last_mut().unwrap_or(&mut 0) = arena;
+        }
+    }
+    Ok(arenas.into_iter().map(|bytes| bytes as u64).collect())
+}
+
 /// A program on the way to its memory plan.
 struct Lowering<'a> {
     program: &'a Program,

@@ -143,13 +143,10 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
     }
 
     begin(Stage::Schedule);
-    let capacity = capacity(&options.machine, options.schedules.optimize, options.schedules.threads)?;
-    let schedules = defaults::choose(&program, &options.machine, &capacity, &options.schedules.parsed);
-    let schedules = schedules.map_err(|error| options.schedules.failure(error))?;
-    let deliveries = deliveries(&program, &options.schedules.inputs)?;
+    let Scheduling { capacity, chosen, deliveries } = scheduling(&program, options)?;
+    let asked_for = &options.schedules.parsed;
     let bounds = options.schedules.bounds();
-    let schedules =
-        fusion::choose(&program, &capacity, &options.schedules.parsed, schedules, &deliveries, bounds.ram);
+    let schedules = fusion::choose(&program, &capacity, asked_for, chosen, &deliveries, bounds.ram);
     let schedules = schedules.map_err(|error| options.schedules.failure(error))?;
     if options.after == Stage::Schedule {
         let text = schedule_text(&program, &capacity, &schedules);
@@ -184,6 +181,32 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
     let c = nablac_c::Options { scales, optimize: options.schedules.optimize, ..options.c.clone() };
     let folder = nablac_c::export(&nests, &c)?;
     Ok(Form::C(nests, folder))
+}
+
+/// The bytes of the arenas that `--ram` can ask for, from whole tensors down to the smallest.
+pub fn arenas(source: &SourceModel, options: &Options) -> Result<Vec<u64>> {
+    let Form::Index(program) =
+        compile(source, &Options { after: Stage::Views, ..options.clone() }, &mut |_| {})?
+    else {
+        return Err(Failure::new(Code::BrokenStage, "stage `views` made no index notation"));
+    };
+    let Scheduling { capacity, chosen, deliveries } = scheduling(&program, options)?;
+    let arenas = fusion::curve(&program, &capacity, &options.schedules.parsed, &chosen, &deliveries);
+    arenas.map_err(|error| options.schedules.failure(error))
+}
+
+/// How kernels run, before it is known which of them run row by row.
+struct Scheduling {
+    capacity: Capacity,
+    chosen: nablac_loops::schedule::Schedules,
+    deliveries: BTreeMap<String, Delivery>,
+}
+
+fn scheduling(program: &nablac_index::Program, options: &Options) -> Result<Scheduling> {
+    let capacity = capacity(&options.machine, options.schedules.optimize, options.schedules.threads)?;
+    let chosen = defaults::choose(program, &options.machine, &capacity, &options.schedules.parsed);
+    let chosen = chosen.map_err(|error| options.schedules.failure(error))?;
+    Ok(Scheduling { capacity, chosen, deliveries: deliveries(program, &options.schedules.inputs)? })
 }
 
 /// What a machine offers to a nest, what the nest is to be, and on how many threads; 0 is 1.

@@ -14,7 +14,7 @@ use crate::failure::{Code, Excerpt, Failure, Result};
 #[derive(Clone, Debug, Default)]
 pub struct Schedules {
     /// The files' names and texts; a place's `file` counts them.
-    sources: Vec<(String, String)>,
+    pub sources: Vec<(String, String)>,
     /// What all of them say.
     pub parsed: schedule::Schedules,
     /// What the code is to be where they leave it open.

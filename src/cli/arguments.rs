@@ -187,7 +187,25 @@ impl ModelArguments {
                 "`--after lower` and later stages run its loops; so does `--target` with `run` and `verify`",
             ));
         }
-        let options = Options {
+        let options = self.options(model, machine, after, schedules, vectors);
+        let name = model.path.display().to_string();
+        let form = pipeline::compile(&model.source, &options, &mut |stage| {
+            talk.begin("Compiling", &format!("{name}: stage {}", stage.name()));
+        });
+        talk.end();
+        form
+    }
+
+    /// What the arguments decide about a compilation.
+    pub fn options(
+        &self,
+        model: &Model,
+        machine: &Machine,
+        after: Stage,
+        schedules: &Schedules,
+        vectors: Vec<Vector>,
+    ) -> Options {
+        Options {
             dimensions: self.dimensions.iter().cloned().collect(),
             limits: self.limits.limits(),
             requantization: self.requantize,
@@ -201,13 +219,7 @@ impl ModelArguments {
                 ..Default::default()
             },
             after,
-        };
-        let name = model.path.display().to_string();
-        let form = pipeline::compile(&model.source, &options, &mut |stage| {
-            talk.begin("Compiling", &format!("{name}: stage {}", stage.name()));
-        });
-        talk.end();
-        form
+        }
     }
 
     /// Reads the model, and defines what it computes.

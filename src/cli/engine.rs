@@ -9,6 +9,7 @@ use nablac::failure::{Code, Failure, Result};
 use nablac::layers::{Layer, layers};
 use nablac::pipeline::{Form, Stage};
 use nablac::samples::Sample;
+use nablac::schedules::Schedules;
 use nablac_machine::Machine;
 use nablac_run::{Measurement, Options};
 
@@ -103,8 +104,27 @@ impl BuildArguments {
         options: &Options,
         talk: &Talk,
     ) -> Result<Execution> {
-        let schedules = self.schedule.read()?;
-        let form = model.compile(&network.model, machine, Stage::C, &schedules, vec![], talk)?;
+        self.execute_with(&self.schedules()?, model, network, machine, samples, options, talk)
+    }
+
+    /// How kernels run.
+    pub fn schedules(&self) -> Result<Schedules> {
+        self.schedule.read()
+    }
+
+    /// The same with other schedules than the arguments say.
+    #[allow(clippy::too_many_arguments)] // the command line's nouns, each with a type of its own
+    pub fn execute_with(
+        &self,
+        schedules: &Schedules,
+        model: &ModelArguments,
+        network: &Network,
+        machine: &Machine,
+        samples: &[Sample],
+        options: &Options,
+        talk: &Talk,
+    ) -> Result<Execution> {
+        let form = model.compile(&network.model, machine, Stage::C, schedules, vec![], talk)?;
         let Form::C(nests, folder) = &form else {
             return Err(Failure::new(Code::BrokenStage, "stage `c` made no C"));
         };

@@ -18,6 +18,7 @@ mod completions;
 mod doctor;
 mod engine;
 mod explain;
+mod fit;
 mod ops;
 mod quantize;
 mod report;
@@ -56,6 +57,7 @@ Examples:
   nablac compile model.onnx --target cortex-m4 --out out/model C for a Cortex-M4
   nablac verify model.onnx --target host --inputs in.npz --reference out.npz
   nablac bench model.tflite --target cortex-m4,cortex-m7       instructions, flash and RAM, emulated
+  nablac fit model.tflite --ram 32K --flash 256K --all-targets where it fits, and what less memory costs
   nablac quantize model.onnx --calibrate data.npz --out int8.onnx
   nablac show model.onnx --after define                        the network in index notation
 
@@ -71,6 +73,7 @@ enum Command {
     Run(run::Arguments),
     Verify(verify::Arguments),
     Bench(bench::Arguments),
+    Fit(fit::Arguments),
     Quantize(quantize::Arguments),
     Targets(targets::Arguments),
     Ops(ops::Arguments),
@@ -142,6 +145,7 @@ fn run(command: Command, talk: &Talk) -> Result<Answer> {
         Command::Run(arguments) => run::run(&arguments, talk),
         Command::Verify(arguments) => verify::run(&arguments, talk),
         Command::Bench(arguments) => bench::run(&arguments, talk),
+        Command::Fit(arguments) => fit::run(&arguments, talk),
         Command::Quantize(arguments) => quantize::run(&arguments, talk),
         Command::Targets(arguments) => targets::run(&arguments),
         Command::Ops(arguments) => ops::run(&arguments),
