@@ -131,6 +131,8 @@ fn in_lanes(
         && alike;
     let staged = match (direct, windowed) {
         (true, _) => None,
+        // A buffer for a few pixels is small, but holds what two of them share twice.
+        (false, true) if capacity.optimize == Optimize::Ram && !depthwise => Some(inside_pixels),
         (false, true) => Some(around),
         (false, false) => Some(inside_pixels),
     };

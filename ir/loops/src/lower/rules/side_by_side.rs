@@ -56,13 +56,18 @@ pub(super) fn candidates(
         && matches!(reduced[..], [(l, _)] if !slides(l) && factors.moves(l).is_some_and(|m| m.0 == last))
         && program.dtype(factors.moving.tensor) == dot.takes;
     let schedule = |tile: (usize, usize)| {
-        // A panel of constants stays in the cache while pixels pass.
+        // A panel of constants stays in the cache while pixels pass; a buffer for a few pixels is small.
         let inner = [(channel, tile.1 * dot.sums)].into_iter().chain(pixel.map(|l| (l, tile.0)));
+        let mut inner: Vec<(usize, usize)> = inner.collect();
+        let small = capacity.optimize == Optimize::Ram && !direct && inner.len() > 1;
+        if small {
+            inner.reverse();
+        }
         Schedule {
             space: outer.iter().copied().chain(inner).collect(),
             chunk: chunk(terms.next_multiple_of(dot.terms), dot.terms, capacity.optimize == Optimize::Size),
             reduced: reduced.clone(),
-            staged: (!direct).then_some(outer.len()),
+            staged: (!direct).then_some(outer.len() + usize::from(small)),
             packed: dot.packed,
         }
     };
