@@ -38,6 +38,7 @@ stages! {
     Quantize "quantize" "the operators, on integers where values are quantized on both sides";
     Define   "define"   "what each operator computes, in index notation";
     Simplify "simplify" "the same with maps and views inlined into their readers";
+    Stream   "stream"   "the same given what is new, run by run, where that is asked for";
     Views    "views"    "the same with tensors laid out as windows move over them";
     Schedule "schedule" "how the loops of each kernel run";
     Lower    "lower"    "loop nests over buffers";
@@ -62,6 +63,8 @@ pub struct Options {
     pub limits: Limits,
     /// `--requantize`: how integers get from one scale to another; nothing for the way of the model's framework.
     pub requantization: Option<Requantization>,
+    /// `--stream`: the axis of an input along which each run gets what is new.
+    pub stream: Option<Axis>,
     /// What the code is for.
     pub machine: Machine,
     /// `--schedule`: how kernels run that the rules would have run otherwise, and what the result must keep to; and `--optimize`.
@@ -70,6 +73,15 @@ pub struct Options {
     pub c: nablac_c::Options,
     /// The last stage to run.
     pub after: Stage,
+}
+
+/// An axis of an input.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Axis {
+    /// The input's name or position; nothing for the first.
+    pub input: Option<String>,
+    /// Which of its axes.
+    pub along: usize,
 }
 
 /// What a stage makes.
@@ -131,6 +143,16 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
     let program = nablac_index::simplify(program);
     verify_index(Stage::Simplify, &program)?;
     if options.after == Stage::Simplify {
+        return Ok(Form::Index(program));
+    }
+
+    begin(Stage::Stream);
+    let program = match &options.stream {
+        None => program,
+        Some(axis) => streamed(&program, axis, &scales)?,
+    };
+    verify_index(Stage::Stream, &program)?;
+    if options.after == Stage::Stream {
         return Ok(Form::Index(program));
     }
 
@@ -258,6 +280,39 @@ pub fn schedule_text(
     Ok(text)
 }
 
+/// The program that gets what is new along an axis.
+fn streamed(
+    program: &nablac_index::Program,
+    axis: &Axis,
+    scales: &BTreeMap<String, nablac_c::Scale>,
+) -> Result<nablac_index::Program> {
+    let inputs = program.inputs();
+    let names: Vec<&str> = inputs.iter().map(|id| program.tensor(*id).name.as_str()).collect();
+    let position = match &axis.input {
+        None => (!names.is_empty()).then_some(0),
+        Some(name) => named(&names, name),
+    };
+    let Some(position) = position else {
+        let message = format!("the model has no input `{}`", axis.input.as_deref().unwrap_or("0"));
+        return Err(Failure::new(Code::Option, message).help(format!("its inputs are {}", names.join(", "))));
+    };
+    // What came before the first run was real zeros.
+    let silence = scales.get(names[position]).map_or(0, |scale| scale.zero_point);
+    let silence = nablac_index::Value::from_i64(program.dtype(inputs[position]), silence);
+    let streamed = nablac_index::stream(program, inputs[position], axis.along, silence);
+    let streamed = streamed.map_err(|error| {
+        Failure::new(Code::Option, format!("`--stream` is not possible: {error}"))
+            .help("`nablac show MODEL --after simplify` shows how each layer reads along the axis")
+    })?;
+    Ok(streamed.program)
+}
+
+/// The position of an input that is called by its name or position.
+fn named(names: &[&str], name: &str) -> Option<usize> {
+    let position = name.parse::<usize>().ok().filter(|position| *position < names.len());
+    names.iter().position(|own| *own == name).or(position)
+}
+
 /// How inputs reach the program, by name.
 fn deliveries(
     program: &nablac_index::Program,
@@ -267,8 +322,7 @@ fn deliveries(
     let names: Vec<&str> = inputs.map(|tensor| tensor.name.as_str()).collect();
     let mut deliveries = BTreeMap::new();
     for (name, delivery) in asked_for {
-        let position = name.parse::<usize>().ok().and_then(|position| names.get(position));
-        let Some(found) = names.iter().find(|own| *own == name).or(position) else {
+        let Some(found) = named(&names, name).map(|position| names[position]) else {
             let message = format!("the model has no input `{name}`");
             return Err(
                 Failure::new(Code::Option, message).help(format!("its inputs are {}", names.join(", ")))

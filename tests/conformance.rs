@@ -106,6 +106,7 @@ fn options(after: Stage, target: &str) -> Options {
         dimensions: BTreeMap::new(),
         limits: Limits::default(),
         requantization: None,
+        stream: None,
         machine: Machine::load(target).unwrap(),
         c: nablac_c::Options { name: "model".into(), ..Default::default() },
         after,

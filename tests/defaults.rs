@@ -21,6 +21,7 @@ fn views(machine: &Machine) -> Program {
     let limits = Limits::default();
     let model = model::read(DIGITS.as_ref(), &limits).unwrap();
     let options = Options {
+        stream: None,
         dimensions: BTreeMap::new(),
         limits,
         requantization: None,

@@ -89,6 +89,7 @@ fn options(after: Stage) -> Options {
         dimensions: BTreeMap::new(),
         limits: Limits::default(),
         requantization: None,
+        stream: None,
         machine: Machine::load("host").unwrap(),
         c: nablac_c::Options::default(),
         after,

@@ -8,7 +8,7 @@ use nablac::budget::Budget;
 use nablac::failure::{Code, Failure, Result};
 use nablac::model::{self, Model};
 use nablac::npz;
-use nablac::pipeline::{self, Form, Options, Stage};
+use nablac::pipeline::{self, Axis, Form, Options, Stage};
 use nablac::samples::{self, Port, Sample, Stacking};
 use nablac::schedules::Schedules;
 use nablac_c::Vector;
@@ -33,6 +33,11 @@ pub struct ModelArguments {
     /// layers) for TFLite, and `f32` for ONNX. Fixed point is faster without a floating-point unit, and differs by a step now and then.
     #[arg(long, value_name = "WAY", value_parser = requantization)]
     pub requantize: Option<Requantization>,
+    /// Compile a network over a window in time for what is new: each run takes the next rows of an input along this axis, such as
+    /// `1`, or `NAME.1` for another input than the first, and gives what the whole network gives for the window that they end. What it knows
+    /// of rows before stays in states: `NAME_reset` fills the window with zeros again.
+    #[arg(long, value_name = "AXIS", value_parser = axis)]
+    pub stream: Option<Axis>,
     #[command(flatten)]
     limits: LimitArguments,
 }
@@ -79,6 +84,16 @@ fn dimension(text: &str) -> std::result::Result<(String, usize), String> {
     let (name, extent) = text.rsplit_once('=').ok_or("write it like `batch=1`")?;
     let extent = extent.parse().map_err(|_| format!("`{extent}` is no extent"))?;
     Ok((name.to_string(), extent))
+}
+
+/// An axis of an input.
+fn axis(text: &str) -> std::result::Result<Axis, String> {
+    let (input, along) = match text.rsplit_once('.') {
+        Some((name, along)) => (Some(name.to_string()), along),
+        None => (None, text),
+    };
+    let along = along.parse().map_err(|_| format!("`{text}` is no axis; write it like `1` or `NAME.1`"))?;
+    Ok(Axis { input, along })
 }
 
 /// A way to requantize, by its name.
@@ -175,6 +190,10 @@ impl ModelArguments {
         vectors: Vec<Vector>,
         talk: &Talk,
     ) -> Result<Form> {
+        if self.stream.is_some() && after < Stage::Stream {
+            let message = format!("`--stream` changes nothing up to stage `{}`", after.name());
+            return Err(Failure::new(Code::Option, message).help("name `stream`, or a later stage"));
+        }
         let without_effect = match schedules.parsed.items.is_empty() {
             false => Some("--schedule"),
             true if schedules.threads > 1 => Some("--threads"),
@@ -209,6 +228,7 @@ impl ModelArguments {
             dimensions: self.dimensions.iter().cloned().collect(),
             limits: self.limits.limits(),
             requantization: self.requantize,
+            stream: self.stream.clone(),
             machine: machine.clone(),
             schedules: schedules.clone(),
             c: nablac_c::Options {
@@ -228,7 +248,7 @@ impl ModelArguments {
         let definition = self.compile(
             &model,
             &Machine::load("host")?,
-            Stage::Define,
+            if self.stream.is_some() { Stage::Stream } else { Stage::Define },
             &Schedules::default(),
             vec![],
             talk,

@@ -172,7 +172,8 @@ impl EngineArguments {
             let execution = self.build.execute(model, network, &machine, samples, &options, talk)?;
             return Ok(Outcome { outputs: execution.outputs, engine: "c", target: Some(machine.name) });
         }
-        let after = self.after.unwrap_or(Stage::Simplify);
+        let meaning = if model.stream.is_some() { Stage::Stream } else { Stage::Simplify };
+        let after = self.after.unwrap_or(meaning);
         let schedules = self.build.schedule.read()?;
         let form = model.compile(&network.model, &machine, after, &schedules, vec![], talk)?;
         talk.begin("Running", &format!("{} in the interpreter", text::count(samples.len(), "sample")));

@@ -160,6 +160,7 @@ fn field(bytes: &mut Vec<u8>, id: u64, content: &[u8]) {
 /// Options for a Cortex-M4, up to a stage.
 pub fn options(after: Stage, limits: &Limits) -> Options {
     Options {
+        stream: None,
         dimensions: Default::default(),
         limits: limits.clone(),
         requantization: None,

@@ -14,6 +14,7 @@ mod inline;
 mod layout;
 mod split;
 mod steps;
+mod streaming;
 mod unit;
 
 pub use algebra::simplify_expressions;
@@ -24,6 +25,7 @@ pub use inline::{inline_maps, inline_views};
 pub use layout::{assign_layouts, reorder_dimensions};
 pub use split::split_loops;
 pub use steps::fit_steps;
+pub use streaming::{Streamed, stream};
 pub use unit::drop_unit_loops;
 
 /// Constants folded, views and maps inlined into their readers, copies removed, and what nobody reads dropped; repeated until

@@ -1,4 +1,6 @@
-//! Buffers that no kernel names are dropped, and ids made dense again.
+//! Buffers that no kernel names are dropped, constants that hold the same are one, and ids made dense again.
+
+use std::collections::BTreeMap;
 
 use nablac_index::TensorId;
 
@@ -7,6 +9,7 @@ use crate::rename::rename;
 
 /// Drops what fusing has left without a use.
 pub(super) fn compact(program: Program) -> Program {
+    let program = shared(program);
     let mut used: Vec<bool> =
         program.buffers.iter().map(|b| matches!(b.role, Role::Input(_) | Role::Output)).collect();
     mark(&program.steps, &mut used);
@@ -35,6 +38,25 @@ pub(super) fn compact(program: Program) -> Program {
         }
     }
     Program { buffers, steps: rename_steps(program.steps, &of), ..program }
+}
+
+/// The program with one constant for all that hold the same.
+fn shared(program: Program) -> Program {
+    let mut first: BTreeMap<(String, &[usize]), TensorId> = BTreeMap::new();
+    let mut of: Vec<TensorId> = vec![];
+    for (id, buffer) in program.buffers() {
+        of.push(match &buffer.role {
+            Role::Constant(array) => {
+                let key = (format!("{}{}", buffer.dtype, array.hash()), &buffer.shape[..]);
+                let other = *first.entry(key).or_insert(id);
+                if program.buffer(other).role == buffer.role { other } else { id }
+            }
+            _ => id,
+        });
+    }
+    let of = |id: TensorId| of.get(id.0 as usize).copied().unwrap_or(id);
+    let steps = rename_steps(program.steps.clone(), &of);
+    Program { steps, ..program }
 }
 
 fn mark(steps: &[Step], used: &mut Vec<bool>) {
