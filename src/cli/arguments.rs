@@ -11,7 +11,7 @@ use nablac::npz;
 use nablac::pipeline::{self, Form, Options, Stage};
 use nablac::samples::{self, Port, Sample, Stacking};
 use nablac::schedules::Schedules;
-use nablac_c::Vector;
+use nablac_c::Weights;
 use nablac_graph::Requantization;
 use nablac_graph::limits::{Limit, Limits, read_file};
 use nablac_loops::{Delivery, MOST_PARTS, Optimize};
@@ -165,14 +165,14 @@ impl ModelArguments {
         Ok(read_file(&self.model, &self.limits())?)
     }
 
-    /// Compiles the model for `machine` up to the stage `after` with these schedules; its golden vectors go into the C's self-test.
+    /// Compiles the model for `machine` up to the stage `after` with these schedules; `c` says what is not the model's about the C.
     pub fn compile(
         &self,
         model: &Model,
         machine: &Machine,
         after: Stage,
         schedules: &Schedules,
-        vectors: Vec<Vector>,
+        c: nablac_c::Options,
         talk: &Talk,
     ) -> Result<Form> {
         let without_effect = match schedules.parsed.items.is_empty() {
@@ -215,8 +215,7 @@ impl ModelArguments {
                 name: model.stem(),
                 version: env!("CARGO_PKG_VERSION").into(),
                 model_sha256: model.sha256.clone(),
-                vectors,
-                ..Default::default()
+                ..c
             },
             after,
         }
@@ -230,7 +229,7 @@ impl ModelArguments {
             &Machine::load("host")?,
             Stage::Define,
             &Schedules::default(),
-            vec![],
+            Default::default(),
             talk,
         )?;
         let Form::Index(program) = &definition else {
@@ -290,6 +289,21 @@ impl ScheduleArguments {
     pub fn optimize(&self) -> Optimize {
         self.optimize
     }
+}
+
+/// Where the C has its constants.
+#[derive(Args)]
+pub struct WeightArguments {
+    /// Where the weights are. `code`: arrays of constants in the C. `blob`: a file of their own, NAME_weights.bin, with a header and a
+    /// checksum, whose address NAME_set_weights takes; it can be replaced without the code, as long as the code that belongs to the new
+    /// weights is the same. The outputs are, too.
+    #[arg(long, value_name = "PLACE", default_value = "code", value_parser = place_of_weights)]
+    pub weights: Weights,
+}
+
+fn place_of_weights(name: &str) -> std::result::Result<Weights, String> {
+    let names: Vec<&str> = Weights::ALL.iter().map(|place| place.name()).collect();
+    Weights::from_name(name).ok_or(format!("the places are {}", names.join(" and ")))
 }
 
 /// A model with its meaning.

@@ -28,6 +28,8 @@ pub struct Artifact {
     pub steps: Vec<String>,
     /// How many threads run it; more than 1 where it comes with a pool of them.
     pub threads: usize,
+    /// Whether its weights are an array that a context is given, rather than a part of the code.
+    pub blob: bool,
 }
 
 /// What one inference gets or gives: the bytes of each input or output.

@@ -13,6 +13,13 @@ const START_POOL: &str = "    if (@NAME@_pool_start(&pool, @NAME_UPPER@_THREADS)
     }
 ";
 
+const SET_WEIGHTS: &str = "    status = @NAME@_set_weights(&context, @NAME@_weights, sizeof @NAME@_weights);
+    if (status != @NAME_UPPER@_OK) {
+        complain(\"@NAME@_set_weights returned \", (uint32_t)status);
+        return 1;
+    }
+";
+
 /// The driver's C for an artifact.
 pub(crate) fn source(artifact: &Artifact) -> String {
     let (name, upper) = (&artifact.name, artifact.name.to_ascii_uppercase());
@@ -43,8 +50,11 @@ pub(crate) fn source(artifact: &Artifact) -> String {
         }
     }
     let pooled = |template: &str| if artifact.threads > 1 { template.to_owned() } else { String::new() };
+    let apart = |template: &str| if artifact.blob { template.to_owned() } else { String::new() };
     TEMPLATE
         .replace("@POOL_HEADER@\n", &pooled("#include \"@NAME@_pool.h\"\n"))
+        .replace("@WEIGHTS_HEADER@\n", &apart("#include \"@NAME@_weights.h\"\n"))
+        .replace("@SET_WEIGHTS@\n", &apart(SET_WEIGHTS))
         .replace("@POOL@\n", &pooled("static @NAME@_pool_t pool;\n"))
         .replace(
             "@SET_POOL@\n",

@@ -55,6 +55,7 @@ fn artifact(name: &str, sources: &[&str], input: usize, output: usize, arena: us
         arena_bytes: arena,
         steps: vec![],
         threads: 1,
+        blob: false,
     }
 }
 
