@@ -129,7 +129,7 @@ pub struct Folder {
     /// The bytes of all constants.
     pub weight_bytes: usize,
     /// The file of the constants, where they are not part of the code; nothing if there are none.
-    pub blob: Option<Blob>,
+    pub blob: Option<Box<Blob>>,
 }
 
 /// The folder of C that runs a program whose buffers have their places in the arena.
@@ -151,7 +151,7 @@ pub fn export(program: &Program, options: &Options) -> Result<Folder, Error> {
         (format!("port/{name}_port.h"), fill(include_str!("../templates/port.h"))),
     ];
     let mut sources = vec![format!("src/{name}.c")];
-    let blob = apart.map(|own| Blob::new(own, program, &name, &options.model_sha256));
+    let blob = apart.map(|own| Box::new(Blob::new(own, program, &name, &options.model_sha256)));
     if let (Some(places), Some(blob)) = (apart, &blob) {
         let (header, source) = blob::files(places, &blob.bytes);
         files.push((format!("{}/{name}_weights.h", blob::FOLDER), fill(&header)));

@@ -5,6 +5,7 @@ use super::{Deep, Gap};
 use crate::disassembly::Instruction;
 use crate::image::Program;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// The conditions that may end a mnemonic, in an `it` block or of a branch.
 const CONDITIONS: &[&str] =
@@ -59,16 +60,32 @@ impl<'a> Thumb<'a> {
 
     /// Where the instructions of the function at an address call, or jump, to others.
     pub fn calls(&self, entry: u64) -> Vec<u64> {
-        let own = match self.program.function_at(entry) {
-            Some(function) => function.address..function.address + function.size,
-            None => return vec![],
-        };
-        let target = |(_, instruction): (&u64, &&Instruction)| match parse(instruction).1 {
+        let Some(own) = self.range(entry) else { return vec![] };
+        let target = |(_, instruction): (&u64, &&Instruction)| match self.parse(instruction).1 {
             Flow::Call(target) => Some(target),
             Flow::Jump(target) | Flow::Either(target) => Some(target).filter(|target| !own.contains(target)),
             _ => None,
         };
         self.instructions.range(own.clone()).filter_map(target).collect()
+    }
+
+    /// The function around an address.
+    fn range(&self, address: u64) -> Option<Range<u64>> {
+        let function = self.program.function_at(address)?;
+        Some(function.address..function.address + function.size)
+    }
+
+    /// What an instruction does. Where Armv6-M's branches do not reach, a call stands for a jump: into its own function, behind the beginning.
+    fn parse(&self, instruction: &Instruction) -> (Option<Move>, Flow, bool) {
+        let (movement, flow, conditional) = parse(instruction);
+        let is_far_jump = |target: u64| {
+            let own = self.range(instruction.address);
+            own.is_some_and(|own| own.contains(&target) && own.start != target)
+        };
+        match flow {
+            Flow::Call(target) if is_far_jump(target) => (movement, Flow::Jump(target), conditional),
+            flow => (movement, flow, conditional),
+        }
     }
 
     /// What the function at an address takes, with all that it calls.
@@ -103,7 +120,7 @@ impl<'a> Thumb<'a> {
                 deepest.gap(Gap::Unfollowed(what));
                 continue;
             };
-            let (movement, flow, conditional) = parse(instruction);
+            let (movement, flow, conditional) = self.parse(instruction);
             let after = match movement {
                 None => depth,
                 Some(Move::Down(bytes)) => depth + bytes,
@@ -145,8 +162,7 @@ impl<'a> Thumb<'a> {
     /// The first instruction that nothing else led to, in a function that jumps by a table, and the stack at its deepest such jump.
     fn behind_a_table(&self, tables: &[(u64, u64)], reached: &BTreeMap<u64, u64>) -> Option<(u64, u64)> {
         tables.iter().find_map(|(address, _)| {
-            let function = self.program.function_at(*address)?;
-            let own = function.address..function.address + function.size;
+            let own = self.range(*address)?;
             let mut inside = self.instructions.range(own.clone()).map(|(address, _)| *address);
             let left = inside.find(|address| !reached.contains_key(address))?;
             let jumps = tables.iter().filter(|(address, _)| own.contains(address));
