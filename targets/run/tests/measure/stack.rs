@@ -64,6 +64,21 @@ fn instructions_alone_give_the_bound_of_assembly() {
 }
 
 #[test]
+fn a_far_jump_is_no_call() {
+    // More between a branch and its target than a branch of Armv6-M reaches.
+    let lines = "    at[0] = at[1] + 3u; at[2] = at[3] ^ at[0];\n".repeat(400);
+    let body = format!(
+        "RUN\n{{\n  volatile uint32_t at[4] = {{1u, 2u, 3u, 4u}};\n  for (uint32_t i = 0; i < ctx->rounds; i++) {{\n{lines}  }}\n  return at[0] == 0u ? SPIN_REFUSED : SPIN_OK;\n}}"
+    );
+    for machine in boards() {
+        let figures = measured(machine, "far", &body);
+        let (bound, seen) = (figures.stack.unwrap(), figures.stack_seen_bytes.unwrap());
+        assert_eq!(bound.gaps, [""; 0], "{machine}");
+        assert!(seen <= bound.bytes && bound.bytes <= seen + 8, "{machine}: {seen} {bound:?}");
+    }
+}
+
+#[test]
 fn what_has_no_bound_is_named() {
     let rows = [
         (
