@@ -1,6 +1,6 @@
 //! The bound of the stack: no run takes more, and little less where the way to the deepest place is always taken; what has no bound is said.
 
-use crate::common::{BOARDS, has_tools, rounds, run_on, spin, spin_with, tiny};
+use crate::common::{BOARDS, has_tools, rounds, run_on, spin, spin_with, tiny, work};
 use nablac_run::{Measurement, Options};
 
 /// What a function of the library does that the tests replace.
@@ -60,6 +60,41 @@ fn instructions_alone_give_the_bound_of_assembly() {
         let run = run_on(machine, &spin(), &rounds(&[3]), "assembly", &Options::default()).unwrap();
         let bound = run.measurement.stack.unwrap();
         assert_eq!((bound.bytes, bound.gaps.len()), (8, 0), "{machine}: {bound:?}");
+    }
+}
+
+/// The machine's compiler without its report, as clang is, or GCC before its version 10.
+#[cfg(unix)]
+fn silent_compiler(machine: &str) -> String {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = work(&format!("silent-{machine}")).join("compiler");
+    let compiler = nablac_machine::Machine::load(machine).unwrap().compiler.command;
+    let script = format!(
+        "#!/bin/sh\nfor word in \"$@\"; do case \"$word\" in -fcallgraph-info*) exit 1;; esac; done\nexec {compiler} \"$@\"\n"
+    );
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[cfg(unix)]
+#[test]
+fn instructions_say_what_the_report_says() {
+    for machine in boards() {
+        let silent = Options { compiler: Some(silent_compiler(machine)), ..Options::default() };
+        let certain = spin_with(&format!("both-source-{machine}"), &CERTAIN.replace("RUN", RUN));
+        for (artifact, sample) in [(tiny(), vec![vec![0; 16]]), (certain, rounds(&[5])[0].clone())] {
+            let bound = |test: &str, options: &Options| {
+                run_on(machine, &artifact, &[sample.clone()], test, options)
+                    .unwrap()
+                    .measurement
+                    .stack
+                    .unwrap()
+            };
+            let (reported, followed) = (bound("reported", &Options::default()), bound("followed", &silent));
+            assert_eq!((&reported.gaps, &followed.gaps), (&vec![], &vec![]), "{machine}");
+            assert_eq!(followed.bytes, reported.bytes, "{machine}: {followed:?} {reported:?}");
+        }
     }
 }
 
