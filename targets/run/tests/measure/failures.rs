@@ -76,7 +76,8 @@ fn a_write_outside_of_the_arena_is_an_error() {
             ("    *(tiny_at(ctx, 0) - 16) = 1.0f;", "tiny wrote in front of its arena; bytes that changed: "),
         ] {
             let artifact = tiny_with(&format!("outside-source-{machine}"), line);
-            let run = run_on(machine, &artifact, &[sample.clone()], "outside", &Options::default());
+            let run =
+                run_on(machine, &artifact, std::slice::from_ref(&sample), "outside", &Options::default());
             let error = run.expect_err(machine);
             assert!(matches!(error, Error::Program { .. }), "{machine}: {error}");
             assert!(error.to_string().contains(message), "{machine}: {error}");

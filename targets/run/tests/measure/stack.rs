@@ -85,7 +85,7 @@ fn instructions_say_what_the_report_says() {
         let certain = spin_with(&format!("both-source-{machine}"), &CERTAIN.replace("RUN", RUN));
         for (artifact, sample) in [(tiny(), vec![vec![0; 16]]), (certain, rounds(&[5])[0].clone())] {
             let bound = |test: &str, options: &Options| {
-                run_on(machine, &artifact, &[sample.clone()], test, options)
+                run_on(machine, &artifact, std::slice::from_ref(&sample), test, options)
                     .unwrap()
                     .measurement
                     .stack
