@@ -11,9 +11,9 @@ use support::{nablac, text};
 /// Bytes between variables that nobody writes: two functions, each with less than the 8 bytes that frames are aligned to.
 const PADDING: u64 = 16;
 
-fn check(model: &str, targets: &[&str]) {
+fn check(model: &str, targets: &[&str], more: &[&str]) {
     for target in targets {
-        let outcome = nablac(&["bench", model, "--target", target, "--json"]);
+        let outcome = nablac(&[&["bench", model, "--target", target, "--json"], more].concat());
         if outcome.code == 6 {
             support::skipped(format!("{target}: {}", outcome.stderr));
             continue;
@@ -34,7 +34,15 @@ fn check(model: &str, targets: &[&str]) {
 
 #[test]
 fn a_float_networks_stack_is_what_its_calls_take() {
-    check("examples/digits.onnx", &["cortex-m0plus", "cortex-m4", "cortex-m55"]);
+    check("examples/digits.onnx", &["cortex-m0plus", "cortex-m4", "cortex-m55"], &[]);
+}
+
+#[test]
+fn weights_apart_and_inputs_of_the_callers_are_on_the_way() {
+    for input in ["whole", "rows", "external"] {
+        let input = format!("images={input}");
+        check("examples/digits.onnx", &["cortex-m4"], &["--weights", "blob", "--input", &input]);
+    }
 }
 
 #[test]
@@ -42,7 +50,7 @@ fn reference_networks_stacks_are_what_their_calls_take() {
     let Some(folder) = std::env::var_os("NABLAC_MODELS") else {
         return support::skipped("NABLAC_MODELS is not set, so the reference networks are not tested");
     };
-    check(&text(&Path::new(&folder).join("kws/int8.tflite")), &["cortex-m4"]);
+    check(&text(&Path::new(&folder).join("kws/int8.tflite")), &["cortex-m4"], &[]);
 }
 
 #[test]

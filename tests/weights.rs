@@ -65,6 +65,20 @@ fn every_target_gives_the_same_numbers() {
 }
 
 #[test]
+fn inputs_that_stay_with_the_caller_go_with_them() {
+    for (target, input) in
+        [("host", "images=rows"), ("cortex-m4", "images=rows"), ("cortex-m4", "0=external")]
+    {
+        let line = ["verify", DIGITS, "--target", target, "--weights", "blob", "--input", input];
+        let outcome = nablac(&line);
+        match outcome.code {
+            6 => support::skipped(format!("{target}: {}", outcome.stderr)),
+            code => assert_eq!(code, 0, "{target}, {input}: {}{}", outcome.stdout, outcome.stderr),
+        }
+    }
+}
+
+#[test]
 fn reference_networks_give_their_numbers_with_weights_apart() {
     let Some(folder) = std::env::var_os("NABLAC_MODELS") else {
         return support::skipped("NABLAC_MODELS is not set, so the reference networks are not tested");

@@ -24,7 +24,8 @@ use super::{Answer, text};
 ///
 /// The stack is the most that init, run, reset and set_weights can take: the C compiler's report of each function (GCC's
 /// -fcallgraph-info), added up along the calls; library functions are followed in the linked program. Where something about it cannot
-/// be known, that is named, and the deepest stack that was seen counts. Interrupts come on top.
+/// be known, that is named, and the deepest stack that was seen counts. Where an input comes by rows, the harness's function that
+/// delivers them is on the way: yours takes its place. Interrupts come on top.
 ///
 /// The table of layers has a row for each function that the network became, and one for every other function that ran, so that the
 /// rows add up. MACs are multiply-accumulates, those with padding included. The share is that of the cycles where they are

@@ -111,8 +111,17 @@ fn run(
     let text = String::new();
     let (position, extents) = (0, vec![]);
     let (apart, used_buffers) = (blob.is_some(), &mut used);
-    let mut steps =
-        Steps { program, identifiers, apart, functions, helpers, used: used_buffers, position, extents, text };
+    let mut steps = Steps {
+        program,
+        identifiers,
+        apart,
+        functions,
+        helpers,
+        used: used_buffers,
+        position,
+        extents,
+        text,
+    };
     steps.write(&program.steps, &mut vec![], &mut names, 1)?;
     steps.mark("    ");
     program.states().for_each(|(id, state)| steps.copy(id, state.next, "    "));

@@ -66,7 +66,7 @@ impl<'a> Counted<'a> {
             None => Vec::new(),
         };
         instruction_set::check(machine, &program, &instructions)?;
-        let stack = stack::known(&artifact.name, build.report.as_ref(), &program, &instructions);
+        let stack = stack::known(artifact, build.report.as_ref(), &program, &instructions);
         Ok(Counted { machine, artifact, work, program, instructions, stack })
     }
 

@@ -84,6 +84,13 @@ fn kept_input(index: usize, bytes: usize, feed: Feed) -> String {
     }
 }
 
+/// The driver's functions that `NAME_run` calls through pointers.
+pub(crate) fn callbacks(artifact: &Artifact) -> Vec<String> {
+    let feeds = artifact.feeds.iter().enumerate();
+    let rows = feeds.filter(|(_, feed)| matches!(feed, Feed::Rows { .. }));
+    rows.map(|(index, _)| format!("deliver_input{index}")).collect()
+}
+
 /// What `NAME_set_inputK` is passed.
 fn given(feed: Feed, index: usize) -> Option<String> {
     match feed {

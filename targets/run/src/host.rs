@@ -43,7 +43,7 @@ impl Measure for Host<'_> {
         self.run(build.folder(), options)?;
         let report = exchange::read_report(build.folder(), artifact)?;
         let arena_bytes = artifact.arena_bytes as u64;
-        let mut stack = build.report.as_ref().map(|report| stack::bound(&artifact.name, report, None));
+        let mut stack = build.report.as_ref().map(|report| stack::bound(artifact, report, None));
         let stack_bytes = StackBound::settled(&mut stack, None);
         let measurement = Measurement {
             instructions: None,

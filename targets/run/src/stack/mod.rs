@@ -8,6 +8,7 @@ mod thumb;
 
 use crate::disassembly::Instruction;
 use crate::image::Program;
+use crate::{Artifact, driver};
 use nablac_machine::measure::{StackBound, StackFrame};
 use report::{Extent, Frame, INDIRECT, symbol};
 use std::collections::BTreeMap;
@@ -94,7 +95,7 @@ pub(crate) struct Linked<'a> {
 /// What is known of a linked program: from the compiler's report, from its instructions, or from both; nothing, where neither is
 /// there.
 pub(crate) fn known(
-    name: &str,
+    artifact: &Artifact,
     report: Option<&Report>,
     program: &Program,
     instructions: &[Instruction],
@@ -103,20 +104,22 @@ pub(crate) fn known(
     if report.is_none() && linked.is_none() {
         return None;
     }
-    Some(bound(name, report.unwrap_or(&Report::default()), linked))
+    Some(bound(artifact, report.unwrap_or(&Report::default()), linked))
 }
 
-/// The most that any call of the library `name` takes. `linked` is there where it is Thumb code; without it, whatever the report lacks is
+/// The most that any call of the library takes, its caller's functions that deliver rows included. `linked` is there where it is Thumb code; without it, whatever the report lacks is
 /// a gap.
-pub(crate) fn bound(name: &str, report: &Report, linked: Option<Linked>) -> StackBound {
+pub(crate) fn bound(artifact: &Artifact, report: &Report, linked: Option<Linked>) -> StackBound {
     let program = linked.as_ref().map(|own| own.program);
     let thumb = linked.as_ref().map(|own| Thumb::new(own.program, own.instructions));
-    let mut graph = Graph { report, program, thumb, known: BTreeMap::new(), open: vec![] };
+    let run = format!("{}_run", artifact.name);
+    let callbacks = Callbacks { caller: &run, functions: driver::callbacks(artifact) };
+    let mut graph = Graph { report, program, callbacks, thumb, known: BTreeMap::new(), open: vec![] };
     let mut deepest = Deep::default();
-    for entry in ENTRIES.iter().map(|entry| format!("{name}_{entry}")) {
+    for entry in ENTRIES.iter().map(|entry| format!("{}_{entry}", artifact.name)) {
         // A library need not have all of them; that it can run is certain.
         let is_there = report.find(&entry).is_some() || graph.address(&entry).is_some();
-        if is_there || entry.ends_with("_run") {
+        if is_there || entry == run {
             deepest.deepen(graph.need(&entry));
         }
     }
@@ -129,10 +132,17 @@ pub(crate) fn bound(name: &str, report: &Report, linked: Option<Linked>) -> Stac
     }
 }
 
+/// Where the pointers lead that one function calls through.
+struct Callbacks<'a> {
+    caller: &'a str,
+    functions: Vec<String>,
+}
+
 /// The calls of a program.
 struct Graph<'a> {
     report: &'a Report,
     program: Option<&'a Program>,
+    callbacks: Callbacks<'a>,
     thumb: Option<Thumb<'a>>,
     known: BTreeMap<String, Deep>,
     open: Vec<String>,
@@ -174,7 +184,14 @@ impl Graph<'_> {
             deepest.gap(Gap::Dynamic(name.to_owned()));
         }
         if frame.calls.iter().any(|callee| callee == INDIRECT) {
-            deepest.gap(Gap::Indirect(name.to_owned()));
+            let known =
+                if title == self.callbacks.caller { self.callbacks.functions.clone() } else { vec![] };
+            if known.is_empty() {
+                deepest.gap(Gap::Indirect(name.to_owned()));
+            }
+            for callee in known {
+                deepest.deepen(self.need(&callee).under(name, frame.bytes));
+            }
         }
         let needs: Vec<Deep> = match (self.address(name), &self.thumb) {
             (Some(address), Some(thumb)) => {
@@ -211,6 +228,8 @@ impl Graph<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nablac_machine::measure::Feed;
+    use std::path::PathBuf;
 
     fn report(text: &str) -> Report {
         let mut report = Report::default();
@@ -231,6 +250,39 @@ mod tests {
         report
     }
 
+    fn net(name: &str, feeds: Vec<Feed>) -> Artifact {
+        Artifact {
+            folder: PathBuf::new(),
+            name: name.into(),
+            sources: vec![],
+            include: vec![],
+            input_bytes: vec![],
+            output_bytes: vec![],
+            arena_bytes: 0,
+            steps: vec![],
+            feeds,
+            threads: 1,
+            blob: false,
+        }
+    }
+
+    #[test]
+    fn a_callers_function_for_rows_is_on_the_way() {
+        let report = report(
+            "net_run 24 static
+             t.c:a 32 static
+             deliver_input1 64 static
+             net_run -> t.c:a
+             net_run -> __indirect_call",
+        );
+        let rows = Feed::Rows { pieces: 1, rows: 2, bytes: 4 };
+        let with = bound(&net("net", vec![Feed::Whole, rows]), &report, None);
+        assert_eq!((with.bytes, with.gaps.len()), (88, 0));
+        assert_eq!(with.path[1].function, "deliver_input1");
+        let without = bound(&net("net", vec![]), &report, None);
+        assert_eq!((without.bytes, without.gaps), (56, vec!["`net_run` calls through a pointer".to_owned()]));
+    }
+
     #[test]
     fn the_deepest_way_is_named_function_by_function() {
         let report = report(
@@ -243,7 +295,7 @@ mod tests {
              net_run -> t.c:b
              t.c:b -> t.c:c",
         );
-        let bound = bound("net", &report, None);
+        let bound = bound(&net("net", vec![]), &report, None);
         let path: Vec<(&str, u64)> = bound.path.iter().map(|f| (f.function.as_str(), f.bytes)).collect();
         assert_eq!((bound.bytes, bound.gaps.len()), (144, 0));
         assert_eq!(path, [("net_run", 24), ("b", 40), ("c", 80)]);
@@ -261,7 +313,7 @@ mod tests {
              t.c:b -> __indirect_call
              t.c:b -> net_run",
         );
-        let bound = bound("net", &report, None);
+        let bound = bound(&net("net", vec![]), &report, None);
         assert_eq!(
             bound.gaps,
             [
@@ -272,6 +324,10 @@ mod tests {
             ]
         );
         assert_eq!(bound.bytes, 24, "what is known of it");
-        assert_eq!(super::bound("other", &report, None).gaps.len(), 1, "it has no run function");
+        assert_eq!(
+            super::bound(&net("other", vec![]), &report, None).gaps.len(),
+            1,
+            "it has no run function"
+        );
     }
 }
