@@ -58,7 +58,7 @@ fn the_report_names_the_way_and_what_is_not_known() {
     let outcome = nablac(&["bench", "examples/digits.onnx", "--target", "cortex-m4"]);
     match outcome.code {
         6 => support::skipped(outcome.stderr),
-        _ => assert!(outcome.stdout.contains("stack on cortex-m4: digits_run "), "{}", outcome.stdout),
+        _ => assert!(outcome.stdout.contains("cortex-m4's stack: digits_run "), "{}", outcome.stdout),
     }
     let host = nablac(&["bench", "examples/digits.onnx", "--timing", "0.05"]);
     assert!(host.stdout.contains("is not bounded") && host.stdout.contains("`expf`"), "{}", host.stdout);

@@ -297,7 +297,7 @@ pub struct WeightArguments {
     /// Where the weights are. `code`: arrays of constants in the C. `blob`: a file of their own, NAME_weights.bin, with a header and a
     /// checksum, whose address NAME_set_weights takes; it can be replaced without the code, as long as the code that belongs to the new
     /// weights is the same. The outputs are, too.
-    #[arg(long, value_name = "PLACE", default_value = "code", value_parser = place_of_weights)]
+    #[arg(long, help_heading = "Memory", value_name = "PLACE", default_value = "code", value_parser = place_of_weights)]
     pub weights: Weights,
 }
 

@@ -150,9 +150,9 @@ fn stack(target: &str, stack: &StackBound) -> Option<String> {
         stack.path.iter().map(|frame| format!("{} {}", frame.function, text::number(frame.bytes))).collect();
     let mut lines = match (stack.gaps.is_empty(), path.is_empty()) {
         (true, true) => return None,
-        (true, false) => format!("\nstack on {target}: {}\n", path.join(" + ")),
+        (true, false) => format!("\n{target}'s stack: {}\n", path.join(" + ")),
         (false, _) => {
-            format!("\nthe stack on {target} is not bounded; known: {}\n", text::number(stack.bytes))
+            format!("\n{target}'s stack is not bounded; known: {}\n", text::number(stack.bytes))
         }
     };
     stack.gaps.iter().for_each(|gap| lines += &format!("  {gap}\n"));
