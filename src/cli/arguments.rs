@@ -187,7 +187,7 @@ impl ModelArguments {
                 "`--after lower` and later stages run its loops; so does `--target` with `run` and `verify`",
             ));
         }
-        let options = self.options(model, machine, after, schedules, vectors);
+        let options = self.options(model, machine, after, schedules, c);
         let name = model.path.display().to_string();
         let form = pipeline::compile(&model.source, &options, &mut |stage| {
             talk.begin("Compiling", &format!("{name}: stage {}", stage.name()));
@@ -196,14 +196,14 @@ impl ModelArguments {
         form
     }
 
-    /// What the arguments decide about a compilation.
+    /// What the arguments decide about a compilation; `c` says what is not the model's about the C.
     pub fn options(
         &self,
         model: &Model,
         machine: &Machine,
         after: Stage,
         schedules: &Schedules,
-        vectors: Vec<Vector>,
+        c: nablac_c::Options,
     ) -> Options {
         Options {
             dimensions: self.dimensions.iter().cloned().collect(),
