@@ -22,6 +22,7 @@
 
 static unsigned char memory[MEMORY_BYTES > 0 ? MEMORY_BYTES : 1] __attribute__((aligned(@NAME_UPPER@_ARENA_ALIGN)));
 static unsigned char *const arena = memory + GUARD_BYTES;
+static const size_t guard_bytes = GUARD_BYTES;
 static @NAME@_ctx_t context;
 @POOL@
 
@@ -71,7 +72,7 @@ static unsigned char guard_byte(size_t position) { return (unsigned char)((165u 
 
 static void set_guards(void)
 {
-    for (size_t i = 0; i < GUARD_BYTES; i++) {
+    for (size_t i = 0; i < guard_bytes; i++) {
         memory[i] = guard_byte(i);
         arena[ARENA_BYTES + i] = guard_byte(i);
     }
@@ -81,7 +82,7 @@ static int check_guards(void)
 {
     uint32_t before = 0;
     uint32_t behind = 0;
-    for (size_t i = 0; i < GUARD_BYTES; i++) {
+    for (size_t i = 0; i < guard_bytes; i++) {
         before += memory[i] != guard_byte(i) ? 1u : 0u;
         behind += arena[ARENA_BYTES + i] != guard_byte(i) ? 1u : 0u;
     }
