@@ -27,7 +27,7 @@ static @NAME@_ctx_t context;
 @POOL@
 
 /* A loop of its own: a call of the C library's would pull that into the program. */
-static inline void nablac_copy(unsigned char *to, const unsigned char *from, size_t bytes)
+__attribute__((unused)) static inline void nablac_copy(unsigned char *to, const unsigned char *from, size_t bytes)
 {
     for (size_t position = 0; position < bytes; position++) {
         to[position] = from[position];
