@@ -66,7 +66,7 @@ the rule. `nablac show MODEL --after STAGE` prints what the stage before it made
 
     GeneratedCode "E0103" "the generated C does not build or does not run"
 "The C compiler refused the code, the program faulted, or its model reported an error; or the program has instructions or
-makes accesses that the target's processor does not allow. The generated code is meant to build without a warning with
+makes accesses that the target's processor does not allow; or the model wrote outside of its arena. The generated code is meant to build without a warning with
 every C99 compiler. Please report it with the compiler's output.
 If you named a compiler of your own, try the target's own first: `nablac targets` names it."
 

@@ -111,10 +111,11 @@ pub fn execute(
     let code = work.path().join("code");
     let files = folder::files_of(library.folder);
     folder::fill(&code, &files).map_err(|error| Failure::write(&code, error))?;
+    let array = library.folder.blob.as_ref().map(|blob| &blob.source);
     let artifact = Artifact {
         folder: code,
         name: library.folder.name.clone(),
-        sources: library.folder.sources.clone(),
+        sources: library.folder.sources.iter().chain(array).cloned().collect(),
         include: library.folder.include.clone(),
         input_bytes: library.inputs.iter().map(Port::bytes).collect(),
         feeds: library.folder.feeds.clone(),
@@ -122,6 +123,7 @@ pub fn execute(
         arena_bytes: library.arena_bytes,
         steps: library.folder.steps.clone(),
         threads: library.folder.threads,
+        blob: library.folder.blob.is_some(),
     };
     let bytes = |sample: &Sample| sample.iter().map(|array| array.bytes().to_vec()).collect();
     let samples: Vec<nablac_run::Sample> = samples.iter().map(bytes).collect();

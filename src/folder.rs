@@ -19,11 +19,12 @@ pub struct File {
 
 /// The files of generated C.
 pub fn files_of(folder: &nablac_c::Folder) -> Vec<File> {
-    let file = |(path, text): &(PathBuf, String)| {
+    let file = |path: &Path, bytes: &[u8]| {
         let names: Vec<_> = path.iter().map(|name| name.to_string_lossy()).collect();
-        File { path: names.join("/"), bytes: text.clone().into_bytes() }
+        File { path: names.join("/"), bytes: bytes.to_vec() }
     };
-    folder.files.iter().map(file).collect()
+    let texts = folder.files.iter().map(|(path, text)| file(path, text.as_bytes()));
+    texts.chain(folder.blob.iter().map(|blob| file(&blob.file, &blob.bytes))).collect()
 }
 
 /// The file that says who wrote a folder.

@@ -218,7 +218,7 @@ fn comparing_no_sample_is_refused() {
 #[test]
 fn options_stand_under_their_own_heading() {
     for (command, option) in
-        [("check", "--target"), ("compile", "--out"), ("verify", "--reference"), ("bench", "--ram")]
+        [("check", "--target"), ("compile", "--out"), ("verify", "--reference"), ("bench", "--functions")]
     {
         let help = succeeds(&[command, "--help"]).stdout;
         let (own, grouped) = help.split_once("\nLimits:").unwrap();

@@ -177,7 +177,7 @@ fn bench_measures_what_it_says() {
     let flash: u64 = ["text_bytes", "rodata_bytes", "data_bytes"].map(figure).iter().sum();
     assert_eq!(figure("flash_bytes"), flash);
     assert!(json["per_function"].as_array().unwrap().iter().any(|f| f["name"] == "digits_conv2"));
-    let over = nablac(&["bench", DIGITS, "--target", "cortex-m4", "--flash", "1K"]);
+    let over = nablac(&["bench", DIGITS, "--target", "cortex-m4", "--flash", "20K"]);
     assert!(over.code == 4 && over.stdout.contains("flash bytes"), "{}", over.stderr);
     let here = nablac(&["bench", DIGITS, "--timing", "0.05", "--json"]).json();
     let seconds = |value: &serde_json::Value| value["seconds"].as_f64().unwrap();

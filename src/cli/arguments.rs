@@ -11,7 +11,7 @@ use nablac::npz;
 use nablac::pipeline::{self, Axis, Form, Options, Stage};
 use nablac::samples::{self, Port, Sample, Stacking};
 use nablac::schedules::Schedules;
-use nablac_c::Vector;
+use nablac_c::Weights;
 use nablac_graph::Requantization;
 use nablac_graph::limits::{Limit, Limits, read_file};
 use nablac_loops::{Delivery, MOST_PARTS, Optimize};
@@ -180,14 +180,14 @@ impl ModelArguments {
         Ok(read_file(&self.model, &self.limits())?)
     }
 
-    /// Compiles the model for `machine` up to the stage `after` with these schedules; its golden vectors go into the C's self-test.
+    /// Compiles the model for `machine` up to the stage `after` with these schedules; `c` says what is not the model's about the C.
     pub fn compile(
         &self,
         model: &Model,
         machine: &Machine,
         after: Stage,
         schedules: &Schedules,
-        vectors: Vec<Vector>,
+        c: nablac_c::Options,
         talk: &Talk,
     ) -> Result<Form> {
         if self.stream.is_some() && after < Stage::Stream {
@@ -206,7 +206,7 @@ impl ModelArguments {
                 "`--after lower` and later stages run its loops; so does `--target` with `run` and `verify`",
             ));
         }
-        let options = self.options(model, machine, after, schedules, vectors);
+        let options = self.options(model, machine, after, schedules, c);
         let name = model.path.display().to_string();
         let form = pipeline::compile(&model.source, &options, &mut |stage| {
             talk.begin("Compiling", &format!("{name}: stage {}", stage.name()));
@@ -215,14 +215,14 @@ impl ModelArguments {
         form
     }
 
-    /// What the arguments decide about a compilation.
+    /// What the arguments decide about a compilation; `c` says what is not the model's about the C.
     pub fn options(
         &self,
         model: &Model,
         machine: &Machine,
         after: Stage,
         schedules: &Schedules,
-        vectors: Vec<Vector>,
+        c: nablac_c::Options,
     ) -> Options {
         Options {
             dimensions: self.dimensions.iter().cloned().collect(),
@@ -235,8 +235,7 @@ impl ModelArguments {
                 name: model.stem(),
                 version: env!("CARGO_PKG_VERSION").into(),
                 model_sha256: model.sha256.clone(),
-                vectors,
-                ..Default::default()
+                ..c
             },
             after,
         }
@@ -250,7 +249,7 @@ impl ModelArguments {
             &Machine::load("host")?,
             if self.stream.is_some() { Stage::Stream } else { Stage::Define },
             &Schedules::default(),
-            vec![],
+            Default::default(),
             talk,
         )?;
         let Form::Index(program) = &definition else {
@@ -310,6 +309,21 @@ impl ScheduleArguments {
     pub fn optimize(&self) -> Optimize {
         self.optimize
     }
+}
+
+/// Where the C has its constants.
+#[derive(Args)]
+pub struct WeightArguments {
+    /// Where the weights are. `code`: arrays of constants in the C. `blob`: a file of their own, NAME_weights.bin, with a header and a
+    /// checksum, whose address NAME_set_weights takes; it can be replaced without the code, as long as the code that belongs to the new
+    /// weights is the same. The outputs are, too.
+    #[arg(long, help_heading = "Memory", value_name = "PLACE", default_value = "code", value_parser = place_of_weights)]
+    pub weights: Weights,
+}
+
+fn place_of_weights(name: &str) -> std::result::Result<Weights, String> {
+    let names: Vec<&str> = Weights::ALL.iter().map(|place| place.name()).collect();
+    Weights::from_name(name).ok_or(format!("the places are {}", names.join(" and ")))
 }
 
 /// A model with its meaning.

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use nablac::failure::Result;
 use nablac::layers::Layer;
 use nablac_machine::Machine;
-use nablac_run::{Measurement, Options};
+use nablac_run::{Measurement, Options, StackBound};
 use serde_json::{Value, json};
 
 use super::arguments::{ModelArguments, SampleArguments, seconds};
@@ -20,7 +20,12 @@ use super::{Answer, text};
 /// published instruction timings, with memory that never waits. On this computer the shortest time of many inferences counts, and
 /// each layer's, with a clock between layers. Sizes are the linked program's, without the test harness (on
 /// the host and on aarch64 the library's, without what it uses of the system's): flash is text + rodata + data, RAM is arena +
-/// context + data + bss + the deepest stack.
+/// context + data + bss + stack.
+///
+/// The stack is the most that init, run, reset and set_weights can take: the C compiler's report of each function (GCC's
+/// -fcallgraph-info), added up along the calls; library functions are followed in the linked program. Where something about it cannot
+/// be known, that is named, and the deepest stack that was seen counts. Where an input comes by rows, the harness's function that
+/// delivers them is on the way: yours takes its place. Interrupts come on top.
 ///
 /// The table of layers has a row for each function that the network became, and one for every other function that ran, so that the
 /// rows add up. MACs are multiply-accumulates, those with padding included. The share is that of the cycles where they are
@@ -133,7 +138,25 @@ fn report(measured: &[(&Machine, Execution)]) -> String {
     row("  context", &|m| Some(m.context_bytes));
     row("  data and bss", &|m| Some(m.data_bytes + m.bss_bytes));
     row("  stack", &|m| m.stack_bytes);
-    text::table(&rows)
+    row("  (stack seen)", &|m| m.stack_seen_bytes);
+    let stacks =
+        measured.iter().filter_map(|(machine, e)| stack(&machine.name, e.measurement.stack.as_ref()?));
+    text::table(&rows) + &stacks.collect::<String>()
+}
+
+/// Where the stack is deepest, or why that is not known.
+fn stack(target: &str, stack: &StackBound) -> Option<String> {
+    let path: Vec<String> =
+        stack.path.iter().map(|frame| format!("{} {}", frame.function, text::number(frame.bytes))).collect();
+    let mut lines = match (stack.gaps.is_empty(), path.is_empty()) {
+        (true, true) => return None,
+        (true, false) => format!("\n{target}'s stack: {}\n", path.join(" + ")),
+        (false, _) => {
+            format!("\n{target}'s stack is not bounded; known: {}\n", text::number(stack.bytes))
+        }
+    };
+    stack.gaps.iter().for_each(|gap| lines += &format!("  {gap}\n"));
+    Some(lines)
 }
 
 /// The layers to list, and behind them what they leave out and the sum of all.

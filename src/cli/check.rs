@@ -48,8 +48,14 @@ pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
     let counts: Vec<String> = operators.iter().map(|(name, count)| format!("{count} {name}")).collect();
     report += &format!("  nodes   {}\n", counts.join(", "));
     if arguments.target.is_some()
-        && let Form::Loops(nests) =
-            arguments.model.compile(&model, &machine, Stage::Plan, &Schedules::default(), vec![], talk)?
+        && let Form::Loops(nests) = arguments.model.compile(
+            &model,
+            &machine,
+            Stage::Plan,
+            &Schedules::default(),
+            Default::default(),
+            talk,
+        )?
     {
         let footprint = Footprint::of(&nests);
         Budget::of(&machine).check(footprint)?;

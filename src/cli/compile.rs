@@ -11,7 +11,7 @@ use nablac_c::Vector;
 use nablac_machine::Machine;
 use serde_json::json;
 
-use super::arguments::{ModelArguments, Network, ScheduleArguments};
+use super::arguments::{ModelArguments, Network, ScheduleArguments, WeightArguments};
 use super::talk::Talk;
 use super::{Answer, text};
 
@@ -35,6 +35,8 @@ pub struct Arguments {
     out: PathBuf,
     #[command(flatten)]
     schedule: ScheduleArguments,
+    #[command(flatten)]
+    weights: WeightArguments,
     /// Replace the folder whatever it holds.
     #[arg(long)]
     force: bool,
@@ -57,7 +59,8 @@ pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
     let network = arguments.model.network(talk)?;
     let vectors = golden_vectors(arguments, &network, talk)?;
     let count = vectors.len();
-    let form = arguments.model.compile(&network.model, &machine, Stage::C, &schedules, vectors, talk)?;
+    let c = nablac_c::Options { vectors, weights: arguments.weights.weights, ..Default::default() };
+    let form = arguments.model.compile(&network.model, &machine, Stage::C, &schedules, c, talk)?;
     let Form::C(nests, made) = form else {
         return Err(Failure::new(Code::BrokenStage, "stage `c` made no C"));
     };
@@ -77,6 +80,8 @@ pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
         "out": arguments.out,
         "arena_bytes": footprint.arena_bytes,
         "weight_bytes": footprint.weight_bytes,
+        "weights": arguments.weights.weights.name(),
+        "blob_bytes": made.blob.as_ref().map(|blob| blob.bytes.len()),
         "kernels": kernels,
         "threads": made.threads,
         "vectors": count,
@@ -85,6 +90,10 @@ pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
     let mut report = format!("{place}: {} for {}\n", made.name, machine.name);
     report += &format!("  arena    {} bytes of RAM\n", text::number(footprint.arena_bytes as u64));
     report += &format!("  weights  {} bytes of flash\n", text::number(footprint.weight_bytes as u64));
+    if let Some(blob) = &made.blob {
+        let (bytes, file) = (text::number(blob.bytes.len() as u64), blob.file.display());
+        report += &format!("           {bytes} bytes as {file}, with header and alignment\n");
+    }
     report += &format!("  kernels  {kernels}\n");
     if made.threads > 1 {
         report += &format!("  threads  {}\n", made.threads);

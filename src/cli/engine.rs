@@ -10,10 +10,11 @@ use nablac::layers::{Layer, layers};
 use nablac::pipeline::{Form, Stage};
 use nablac::samples::Sample;
 use nablac::schedules::Schedules;
+use nablac_c::Weights;
 use nablac_machine::Machine;
 use nablac_run::{Measurement, Options};
 
-use super::arguments::{ModelArguments, Network, ScheduleArguments, stage};
+use super::arguments::{ModelArguments, Network, ScheduleArguments, WeightArguments, stage};
 use super::talk::Talk;
 use super::text;
 
@@ -44,6 +45,8 @@ pub struct BuildArguments {
     timeout: u64,
     #[command(flatten)]
     schedule: ScheduleArguments,
+    #[command(flatten)]
+    weights: WeightArguments,
 }
 
 /// What runs the model.
@@ -94,6 +97,10 @@ impl BuildArguments {
         }
     }
 
+    fn c(&self) -> nablac_c::Options {
+        nablac_c::Options { weights: self.weights.weights, ..Default::default() }
+    }
+
     /// Runs the generated C on `machine`; `model` says how the network is compiled.
     pub fn execute(
         &self,
@@ -124,7 +131,7 @@ impl BuildArguments {
         options: &Options,
         talk: &Talk,
     ) -> Result<Execution> {
-        let form = model.compile(&network.model, machine, Stage::C, schedules, vec![], talk)?;
+        let form = model.compile(&network.model, machine, Stage::C, schedules, self.c(), talk)?;
         let Form::C(nests, folder) = &form else {
             return Err(Failure::new(Code::BrokenStage, "stage `c` made no C"));
         };
@@ -172,10 +179,14 @@ impl EngineArguments {
             let execution = self.build.execute(model, network, &machine, samples, &options, talk)?;
             return Ok(Outcome { outputs: execution.outputs, engine: "c", target: Some(machine.name) });
         }
+        if self.build.weights.weights != Weights::default() {
+            let message = "`--weights` chooses where generated C has its constants, but the interpreter runs";
+            return Err(Failure::new(Code::Option, message).help("say `--target TARGET`, or leave it out"));
+        }
         let meaning = if model.stream.is_some() { Stage::Stream } else { Stage::Simplify };
         let after = self.after.unwrap_or(meaning);
         let schedules = self.build.schedule.read()?;
-        let form = model.compile(&network.model, &machine, after, &schedules, vec![], talk)?;
+        let form = model.compile(&network.model, &machine, after, &schedules, Default::default(), talk)?;
         talk.begin("Running", &format!("{} in the interpreter", text::count(samples.len(), "sample")));
         let outputs = interpret(&form, samples, keep_state)?;
         talk.end();

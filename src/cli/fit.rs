@@ -127,7 +127,8 @@ impl Trial<'_> {
     /// Adds what can be made with these schedules and any bound on the arena.
     fn configurations(&self, target: &mut Target, schedules: &Schedules, said: &str) -> Result<()> {
         let model = &self.arguments.model;
-        let options = model.options(&self.network.model, &target.machine, Stage::Views, schedules, vec![]);
+        let (network, c) = (&self.network.model, Default::default());
+        let options = model.options(network, &target.machine, Stage::Views, schedules, c);
         self.talk
             .begin("Planning", &format!("{} for {}", self.network.model.path.display(), target.machine.name));
         let arenas = pipeline::arenas(&self.network.model.source, &options);

@@ -44,7 +44,8 @@ pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
     let machine = Machine::load(&arguments.target)?;
     let schedules = arguments.schedule.read()?;
     let model = arguments.model.read(talk)?;
-    let form = arguments.model.compile(&model, &machine, arguments.after, &schedules, vec![], talk)?;
+    let form =
+        arguments.model.compile(&model, &machine, arguments.after, &schedules, Default::default(), talk)?;
     let language = match &form {
         Form::Graph(_) => "graph",
         Form::Index(_) => "index",

@@ -174,6 +174,11 @@ pub fn options(after: Stage, limits: &Limits) -> Options {
 /// Compiles a network to C, that with every compiler at hand and every warning, and runs its self-test under sanitizers: its golden
 /// vectors are the interpreter's.
 pub fn check_c(path: &Path, test: &str) {
+    check_c_with(path, test, nablac_c::Weights::Code);
+}
+
+/// The same with the weights there.
+pub fn check_c_with(path: &Path, test: &str, weights: nablac_c::Weights) {
     let source = nablac::model::read(path, &Default::default()).unwrap().source;
     let limits = Limits::default();
     let definition = compile(&source, &options(Stage::Define, &limits), &mut |_| {}).unwrap();
@@ -183,6 +188,7 @@ pub fn check_c(path: &Path, test: &str) {
     let vectors = inputs.into_iter().zip(outputs);
     let c = nablac_c::Options {
         vectors: vectors.map(|(inputs, outputs)| nablac_c::Vector { inputs, outputs }).collect(),
+        weights,
         ..Default::default()
     };
     let Form::C(_, folder) =

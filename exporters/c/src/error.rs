@@ -52,6 +52,12 @@ pub enum Error {
         /// What it must be.
         rule: &'static str,
     },
+    /// The constants do not fit into a file of their own.
+    #[error("the weights take {bytes} bytes, and a file of them has less than 4 GiB")]
+    Weights {
+        /// What the file would have.
+        bytes: usize,
+    },
     /// A golden vector does not have the program's inputs and outputs.
     #[error("golden vector {position} does not have the program's inputs and outputs")]
     Vector {

@@ -2,13 +2,19 @@
 
 use nablac_loops::{Buffer, Program, arena_alignment};
 
+use crate::blob::{self, Places};
 use crate::identifiers::Identifiers;
 use crate::literal::{c_type, comment_text};
 use crate::{Options, Scale};
 use crate::{delivery, pool, state};
 
-/// The text of `NAME.h`.
-pub fn header(program: &Program, identifiers: &Identifiers, options: &Options) -> String {
+/// The text of `NAME.h`; `blob` has the places of constants that are not part of the code.
+pub fn header(
+    program: &Program,
+    identifiers: &Identifiers,
+    options: &Options,
+    blob: Option<&Places>,
+) -> String {
     let Identifiers { prefix, upper, .. } = identifiers;
     let mut shapes = String::new();
     let mut places = String::new();
@@ -27,6 +33,7 @@ pub fn header(program: &Program, identifiers: &Identifiers, options: &Options) -
         let t = c_type(buffer.dtype);
         places += &format!("{constant}{t} *{prefix}_{kind}{position}({constant}{prefix}_ctx_t *ctx);\n");
     }
+    let apart = |text: &'static str| blob.map_or("", |_| text);
     include_str!("../templates/header.h")
         .replace("@VERSION@", &options.version)
         .replace("@MODEL_SHA256@", &options.model_sha256)
@@ -34,9 +41,12 @@ pub fn header(program: &Program, identifiers: &Identifiers, options: &Options) -
         .replace("@ARENA_ALIGN@", &arena_alignment(program).to_string())
         .replace("@RESET@\n", state::declaration(program))
         .replace("@POOL_TYPE@\n", pool::only(program, pool::TYPE))
-        .replace("@STATUSES@\n", &statuses(program))
+        .replace("@STATUSES@\n", &statuses(program, blob.is_some()))
         .replace("@ROW_TYPES@\n", &delivery::types(program))
         .replace("@INPUT_FIELDS@\n", &delivery::fields(program))
+        .replace("@WEIGHTS_SIZE@\n", &blob.map_or(String::new(), Places::sizes))
+        .replace("@WEIGHTS_FIELD@\n", apart(blob::FIELD))
+        .replace("@SET_WEIGHTS@\n", apart(blob::DECLARATION))
         .replace("@POOL_FIELD@\n", pool::only(program, pool::FIELD))
         .replace("@SET_POOL@\n", pool::only(program, pool::DECLARATION))
         .replace("@THREADS@", &program.threads().to_string())
@@ -46,8 +56,8 @@ pub fn header(program: &Program, identifiers: &Identifiers, options: &Options) -
         .replace("@UPPER@", upper)
 }
 
-/// What calls return.
-fn statuses(program: &Program) -> String {
+/// What calls return; whether the weights are `apart` from the code.
+fn statuses(program: &Program, apart: bool) -> String {
     let always = [
         ("OK", 0, ""),
         ("ERROR_ARGUMENT", 1, "a pointer is null, or the context is not initialized"),
@@ -56,7 +66,8 @@ fn statuses(program: &Program) -> String {
     ];
     let threads = pool::exists(program).then_some(pool::STATUS);
     let rows = delivery::can_fail(program).then_some(delivery::STATUS);
-    let all: Vec<(&str, u32, &str)> = always.into_iter().chain(threads).chain(rows).collect();
+    let weights = blob::STATUSES.iter().copied().filter(|_| apart);
+    let all: Vec<(&str, u32, &str)> = always.into_iter().chain(threads).chain(rows).chain(weights).collect();
     let line = |(position, (name, value, why)): (usize, &(&str, u32, &str))| {
         let comma = if position + 1 < all.len() { "," } else { "" };
         let comment = if why.is_empty() { String::new() } else { format!(" /* {why} */") };

@@ -37,7 +37,8 @@ impl Identifiers {
         let prefix = prefix(name);
         let mut file = Names::default();
         let own = ["init", "run", "reset", "selftest", "ctx_t", "status_t"];
-        own.into_iter().for_each(|name| _ = file.claim(&format!("{prefix}_{name}")));
+        let blob = ["set_weights", "blob_word", "blob_crc"];
+        own.into_iter().chain(blob).for_each(|name| _ = file.claim(&format!("{prefix}_{name}")));
         let pool = ["pool_t", "pool_run", "pool_start", "pool_stop", "set_pool", "part_t", "worker_t"];
         let pool = pool.into_iter().filter(|_| program.threads() > 1);
         pool.for_each(|name| _ = file.claim(&format!("{prefix}_{name}")));

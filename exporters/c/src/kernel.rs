@@ -36,16 +36,17 @@ pub struct Function<'a> {
     pub numbers: Vec<usize>,
 }
 
-/// The function of a family.
+/// The function of a family, which is passed all its constants if they are `apart` from the code.
 pub fn function<'a>(
     program: &Program,
     family: &'a Family,
     identifiers: &Identifiers,
+    apart: bool,
     helpers: &mut Helpers,
 ) -> Result<Function<'a>, Error> {
     let (kernel, counters) = (&family.kernel, &family.counters);
     let mut names = identifiers.file.clone();
-    let mut parameters = parameters(program, family, identifiers, &mut names)?;
+    let mut parameters = parameters(program, family, identifiers, apart, &mut names)?;
     let mut buffers = identifiers.buffers.clone();
     parameters.iter().for_each(|p| buffers[p.buffer.0 as usize].clone_from(&p.name));
     let expanded = prune(program, &expand(kernel)?, counters);

@@ -6,6 +6,7 @@
 
 mod anchor;
 mod array;
+mod blob;
 mod delivery;
 mod error;
 mod expression;
@@ -36,6 +37,8 @@ use nablac_index::Array;
 use nablac_loops::{Feed, Optimize, Program};
 use serde::Serialize;
 
+pub use blob::Blob;
+use blob::Places;
 pub use error::Error;
 use identifiers::Identifiers;
 
@@ -54,6 +57,36 @@ pub struct Options {
     pub scales: BTreeMap<String, Scale>,
     /// What the code is to be, which a C compiler's flags say too.
     pub optimize: Optimize,
+    /// Where the constants are.
+    pub weights: Weights,
+}
+
+/// Where the constants are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Weights {
+    /// Among the code, as arrays of their own.
+    #[default]
+    Code,
+    /// In a file of their own, whose address every instance of the network is given.
+    Blob,
+}
+
+impl Weights {
+    /// Every place.
+    pub const ALL: &[Weights] = &[Weights::Code, Weights::Blob];
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Weights::Code => "code",
+            Weights::Blob => "blob",
+        }
+    }
+
+    /// The place called `name`.
+    pub fn from_name(name: &str) -> Option<Weights> {
+        Weights::ALL.iter().copied().find(|place| place.name() == name)
+    }
 }
 
 /// `real = scale * (integer - zero_point)`.
@@ -95,6 +128,8 @@ pub struct Folder {
     pub threads: usize,
     /// The bytes of all constants.
     pub weight_bytes: usize,
+    /// The file of the constants, where they are not part of the code; nothing if there are none.
+    pub blob: Option<Box<Blob>>,
 }
 
 /// The folder of C that runs a program whose buffers have their places in the arena.
@@ -104,14 +139,24 @@ pub fn export(program: &Program, options: &Options) -> Result<Folder, Error> {
     let families = nablac_loops::families(program, options.optimize);
     let identifiers = Identifiers::new(program, &families, wanted);
     let name = identifiers.prefix.clone();
+    let places = match options.weights {
+        Weights::Blob => Places::new(program)?.map(|own| own.identified(program, options)).transpose()?,
+        Weights::Code => None,
+    };
+    let apart = places.as_ref();
     let fill = |template: &str| template.replace("@NAME@", &name).replace("@UPPER@", &identifiers.upper);
     let mut files = vec![
-        (format!("include/{name}.h"), header::header(program, &identifiers, options)),
-        (format!("src/{name}.c"), source::source(program, &families, &identifiers)?),
+        (format!("include/{name}.h"), header::header(program, &identifiers, options, apart)),
+        (format!("src/{name}.c"), source::source(program, &families, &identifiers, apart)?),
         (format!("port/{name}_port.h"), fill(include_str!("../templates/port.h"))),
     ];
     let mut sources = vec![format!("src/{name}.c")];
-    if let Some((header, source)) = weights::files(program, &identifiers) {
+    let blob = apart.map(|own| Box::new(Blob::new(own, program, &name, &options.model_sha256)));
+    if let (Some(places), Some(blob)) = (apart, &blob) {
+        let (header, source) = blob::files(places, &blob.bytes);
+        files.push((format!("{}/{name}_weights.h", blob::FOLDER), fill(&header)));
+        files.push((blob.source.display().to_string(), fill(&source)));
+    } else if let Some((header, source)) = weights::files(program, &identifiers) {
         sources.push(format!("src/{name}_weights.c"));
         files.push((format!("src/{name}_weights.h"), header));
         files.push((format!("src/{name}_weights.c"), source));
@@ -123,22 +168,29 @@ pub fn export(program: &Program, options: &Options) -> Result<Folder, Error> {
     }
     let mut cmake =
         include_str!("../templates/CMakeLists.txt").to_string() + pool::only(program, pool::CMAKE);
+    cmake += apart.map_or("", |_| blob::CMAKE);
     if options.optimize == Optimize::Size {
         cmake += include_str!("../templates/size.cmake");
     }
     // Where nothing comes out there is nothing to compare.
     let outputs = program.outputs().iter().any(|id| !program.buffer(*id).is_empty());
     if outputs && !options.vectors.is_empty() {
-        files.extend(selftest::files(program, &identifiers, &options.vectors));
-        cmake += include_str!("../templates/test.cmake");
+        files.extend(selftest::files(program, &identifiers, &options.vectors, apart.is_some()));
+        let linked = apart.map_or("", |_| blob::TEST_CMAKE);
+        cmake += &include_str!("../templates/test.cmake").replace("@WEIGHTS@\n", linked);
     }
     files.push(("CMakeLists.txt".into(), fill(&cmake.replace("@SOURCES@", &sources.join(" ")))));
-    files.push(("metadata.json".into(), metadata::metadata(program, &identifiers, options)));
+    files.push(("metadata.json".into(), metadata::metadata(program, &identifiers, options, apart)));
     files.push(("LICENSE".into(), include_str!("../templates/LICENSE").into()));
     Ok(Folder {
         files: files.into_iter().map(|(path, text)| (path.into(), text)).collect(),
         sources: sources.into_iter().map(PathBuf::from).collect(),
-        include: ["include", "port", "src"].map(PathBuf::from).to_vec(),
+        include: ["include", "port", "src"]
+            .into_iter()
+            .chain(apart.map(|_| blob::FOLDER))
+            .map(PathBuf::from)
+            .collect(),
+        blob,
         steps: program.kernels().iter().map(|kernel| identifiers.kernels[&kernel.name].clone()).collect(),
         functions: identifiers.kernels,
         feeds: program.feeds(),

@@ -5,6 +5,7 @@
 use nablac_loops::{Program, Role, arena_alignment};
 use serde::Serialize;
 
+use crate::blob::{self, Places};
 use crate::identifiers::Identifiers;
 use crate::weights;
 use crate::{Options, Scale};
@@ -28,10 +29,21 @@ struct Metadata<'a> {
     arena_bytes: usize,
     arena_alignment: usize,
     weight_bytes: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weights: Option<Apart<'a>>,
     inputs: Vec<Place<'a>>,
     outputs: Vec<Place<'a>>,
     kernels: Vec<Function<'a>>,
     buffers: Vec<Place<'a>>,
+}
+
+/// Weights that are a file of their own.
+#[derive(Serialize)]
+struct Apart<'a> {
+    file: String,
+    bytes: usize,
+    alignment: usize,
+    layout: &'a str,
 }
 
 #[derive(Serialize)]
@@ -56,7 +68,12 @@ struct Function<'a> {
 }
 
 /// The text of `metadata.json`.
-pub fn metadata(program: &Program, identifiers: &Identifiers, options: &Options) -> String {
+pub fn metadata(
+    program: &Program,
+    identifiers: &Identifiers,
+    options: &Options,
+    blob: Option<&Places>,
+) -> String {
     let places = |wanted: &dyn Fn(&Role) -> bool| -> Vec<Place> {
         let all = program.buffers.iter().zip(&identifiers.buffers);
         all.filter(|(buffer, _)| wanted(&buffer.role))
@@ -84,6 +101,12 @@ pub fn metadata(program: &Program, identifiers: &Identifiers, options: &Options)
         arena_bytes: program.arena_bytes,
         arena_alignment: arena_alignment(program),
         weight_bytes: weights::bytes(program),
+        weights: blob.map(|own| Apart {
+            file: format!("{}/{}_weights.bin", blob::FOLDER, identifiers.prefix),
+            bytes: own.bytes,
+            alignment: own.alignment,
+            layout: &own.layout,
+        }),
         inputs: places(&|role| matches!(role, Role::Input(_))),
         outputs: places(&|role| *role == Role::Output),
         kernels: kernels

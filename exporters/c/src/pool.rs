@@ -21,7 +21,7 @@ pub const SOURCE: &str = include_str!("../templates/pool.c");
 /// What CMake says of it.
 pub const CMAKE: &str = include_str!("../templates/threads.cmake");
 
-/// What the public header says in front of the context, among its statuses, in the context and behind it.
+/// What the public header says in front of the context, in the context and behind it; and its status, with its number and what it means.
 pub const TYPE: &str = include_str!("../templates/pool_type.h");
 pub const STATUS: (&str, u32, &str) = ("ERROR_THREADS", 4, "the system has no more threads");
 pub const FIELD: &str = "    @NAME@_pool_t *pool;\n";

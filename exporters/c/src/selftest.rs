@@ -7,7 +7,7 @@ use crate::Vector;
 use crate::array::initializer;
 use crate::identifiers::Identifiers;
 use crate::literal::c_type;
-use crate::{delivery, pool, state};
+use crate::{blob, delivery, pool, state};
 
 /// The name behind `NAME_vectors_`, the buffer, and what it holds in each vector. Buffers without elements are left out.
 fn tables<'a>(program: &'a Program, vectors: &'a [Vector]) -> Vec<(String, &'a Buffer, Vec<&'a Array>)> {
@@ -21,14 +21,19 @@ fn tables<'a>(program: &'a Program, vectors: &'a [Vector]) -> Vec<(String, &'a B
     inputs.chain(outputs).filter(|(_, buffer, _)| !buffer.is_empty()).collect()
 }
 
-/// The files of `test/` with their paths.
-pub fn files(program: &Program, identifiers: &Identifiers, golden: &[Vector]) -> Vec<(String, String)> {
+/// The files of `test/` with their paths; whether the weights are `apart` from the code.
+pub fn files(
+    program: &Program,
+    identifiers: &Identifiers,
+    golden: &[Vector],
+    apart: bool,
+) -> Vec<(String, String)> {
     let Identifiers { prefix, upper, .. } = identifiers;
     let fill = |template: &str| template.replace("@NAME@", prefix).replace("@UPPER@", upper);
     let (header, source) = vectors(program, identifiers, golden);
     let named = [
         ("selftest.h", fill(include_str!("../templates/selftest.h"))),
-        ("selftest.c", selftest(program, identifiers, golden)),
+        ("selftest.c", selftest(program, identifiers, golden, apart)),
         ("selftest_main.c", fill(include_str!("../templates/selftest_main.c"))),
         ("vectors.h", header),
         ("vectors.c", source),
@@ -64,7 +69,7 @@ fn vectors(program: &Program, identifiers: &Identifiers, vectors: &[Vector]) -> 
 }
 
 /// `NAME_selftest.c`.
-fn selftest(program: &Program, identifiers: &Identifiers, vectors: &[Vector]) -> String {
+fn selftest(program: &Program, identifiers: &Identifiers, vectors: &[Vector], apart: bool) -> String {
     let Identifiers { prefix, upper, .. } = identifiers;
     let (mut copies, mut checks) = (String::new(), String::new());
     let mut compared: Vec<DType> = vec![];
@@ -91,7 +96,8 @@ fn selftest(program: &Program, identifiers: &Identifiers, vectors: &[Vector]) ->
     }
     let mut includes = String::new();
     includes += if compared.iter().any(|t| t.is_float()) { "#include <math.h>\n" } else { "" };
-    includes += if copies.is_empty() { "" } else { "#include <string.h>\n" };
+    includes += if copies.is_empty() && !apart { "" } else { "#include <string.h>\n" };
+    let only = |text: &'static str| if apart { text } else { "" };
     // Each vector is a sequence by itself.
     let reset = if state::exists(program) { "    @NAME@_reset(ctx);\n" } else { "" };
     let text = include_str!("../templates/selftest.c");
@@ -104,6 +110,9 @@ fn selftest(program: &Program, identifiers: &Identifiers, vectors: &[Vector]) ->
             if copies.is_empty() && checks.is_empty() { "    (void)vector;\n" } else { &copies },
         )
         .replace("@RESET@", reset)
+        .replace("@WEIGHTS_HEADER@\n", only("#include \"@NAME@_weights.h\"\n"))
+        .replace("@CHECK_WEIGHTS@", only(blob::TEST))
+        .replace("@SET_WEIGHTS@\n", only("    check_weights(&report, &ctx);\n"))
         .replace("@POOL@\n", pool::only(program, pool::TEST))
         .replace("@POOL_HEADER@\n", pool::only(program, "#include \"@NAME@_pool.h\"\n"))
         .replace("@CHECKS@", &checks)

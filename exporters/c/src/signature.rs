@@ -1,7 +1,7 @@
 //! What a kernel's function is passed.
 //!
 //! Owns which buffers and numbers these are, and how they are declared: the buffers in the arena, and of constants and numbers those that
-//! the function's calls do not agree on.
+//! the function's calls do not agree on, or all constants, where they are apart from the code.
 
 use nablac_index::{DType, TensorId};
 use nablac_loops::{Call, Family, Program, Role};
@@ -23,18 +23,21 @@ pub struct Parameter {
     alone: bool,
 }
 
-/// The buffers that a kernel names and is passed, in the order in which it reads, then writes them.
+/// The buffers that a kernel names and is passed, in the order in which it reads, then writes them. Constants that are `apart` from the code
+/// all are.
 pub fn parameters(
     program: &Program,
     family: &Family,
     identifiers: &Identifiers,
+    apart: bool,
     names: &mut Names,
 ) -> Result<Vec<Parameter>, Error> {
     let count = program.buffers.len();
     let writes = family.kernel.writes(count);
     let mut ids = family.kernel.reads(count);
     let is_constant = |id: TensorId| matches!(program.buffer(id).role, Role::Constant(_));
-    ids.retain(|id| !writes.contains(id) && (!is_constant(*id) || !family.agrees_on(*id)));
+    let is_passed = |id: TensorId| apart || !is_constant(id) || !family.agrees_on(id);
+    ids.retain(|id| !writes.contains(id) && is_passed(*id));
     ids.extend(writes.iter().copied());
     let calls = family.calls.iter().map(|call| Sharing { program, family, call, writes: &writes });
     for sharing in calls.clone() {

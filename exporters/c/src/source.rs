@@ -5,8 +5,9 @@
 use std::collections::BTreeSet;
 
 use nablac_index::{Binary, DType, Index, TensorId};
-use nablac_loops::{Bounds, Delivery, Family, Kernel, Program, Repeat, Step};
+use nablac_loops::{Bounds, Delivery, Family, Kernel, Program, Repeat, Role, Step};
 
+use crate::blob::Places;
 use crate::error::Error;
 use crate::helper::Helpers;
 use crate::identifiers::Identifiers;
@@ -14,21 +15,26 @@ use crate::kernel::{self, Function};
 use crate::literal::{c_type, number};
 use crate::name::{Names, identifier};
 use crate::writer::{Used, Writer};
-use crate::{delivery, instruction, pool, state, weights};
+use crate::{blob, delivery, instruction, pool, state, weights};
 
-/// The text of `NAME.c`.
-pub fn source(program: &Program, families: &[Family], identifiers: &Identifiers) -> Result<String, Error> {
+/// The text of `NAME.c`; `blob` has the places of constants that are not part of the code.
+pub fn source(
+    program: &Program,
+    families: &[Family],
+    identifiers: &Identifiers,
+    blob: Option<&Places>,
+) -> Result<String, Error> {
     let mut helpers = Helpers::default();
     let instructions = instruction::definitions(program, &mut helpers)?;
-    let function = |family| kernel::function(program, family, identifiers, &mut helpers);
+    let function = |family| kernel::function(program, family, identifiers, blob.is_some(), &mut helpers);
     let functions = families.iter().map(function).collect::<Result<Vec<_>, _>>()?;
-    let run = run(program, identifiers, &functions, &mut helpers)?;
-    let reset = state::reset(program, identifiers, &mut helpers);
+    let run = run(program, identifiers, blob, &functions, &mut helpers)?;
+    let reset = state::reset(program, identifiers, blob, &mut helpers);
     let Identifiers { prefix, upper, .. } = identifiers;
     let mut includes = format!("#include \"{prefix}.h\"\n\n");
     includes += pool::only(program, "#include \"@NAME@_pool.h\"\n");
     includes += &format!("#include \"{prefix}_port.h\"\n");
-    if weights::exist(program) {
+    if blob.is_none() && weights::exist(program) {
         includes += &format!("#include \"{prefix}_weights.h\"\n");
     }
     if helpers.math || helpers.string {
@@ -47,23 +53,25 @@ pub fn source(program: &Program, families: &[Family], identifiers: &Identifiers)
         text.push('\n');
     }
     text += &reset;
-    text += &interface(program, identifiers);
+    text += &interface(program, identifiers, blob);
     text += &run;
     Ok(text.replace("@NAME@", prefix).replace("@UPPER@", upper))
 }
 
 /// `NAME_init` and the places of inputs and outputs.
-fn interface(program: &Program, identifiers: &Identifiers) -> String {
+fn interface(program: &Program, identifiers: &Identifiers, blob: Option<&Places>) -> String {
     let size = match program.arena_bytes {
         0 => "    (void)size;\n",
         _ => "    if (size < @UPPER@_ARENA_SIZE) {\n        return @UPPER@_ERROR_ARENA;\n    }\n",
     };
     let reset = if state::exists(program) { "    @NAME@_reset(ctx);\n" } else { "" };
+    // Without weights there is no initial state.
+    let begin = if blob.is_some() { "    ctx->weights = NULL;\n" } else { reset };
     let mut text = include_str!("../templates/init.c")
         .replace("@CHECK_SIZE@\n", size)
         .replace("@POOL@\n", pool::only(program, pool::INIT))
         .replace("@INPUTS@\n", &delivery::clear(program))
-        .replace("@RESET@\n", reset);
+        .replace("@RESET@\n", begin);
     let mut place = |id: TensorId, function: String, constant: &str| {
         let buffer = program.buffer(id);
         let t = c_type(buffer.dtype);
@@ -80,6 +88,7 @@ fn interface(program: &Program, identifiers: &Identifiers) -> String {
     whole.into_iter().for_each(|(k, id)| place(id, format!("input{k}"), ""));
     program.outputs().into_iter().enumerate().for_each(|(k, id)| place(id, format!("output{k}"), "const "));
     text.extend(kept.into_iter().filter_map(|(k, id)| delivery::definition(program, k, id)));
+    text += &blob.map_or(String::new(), |blob| blob.definition().replace("@RESET@\n", reset));
     text + pool::only(program, pool::DEFINITION)
 }
 
@@ -92,6 +101,7 @@ pub fn address(arena: &str, offset: usize) -> String {
 fn run(
     program: &Program,
     identifiers: &Identifiers,
+    blob: Option<&Places>,
     functions: &[Function],
     helpers: &mut Helpers,
 ) -> Result<String, Error> {
@@ -100,20 +110,33 @@ fn run(
     let mut used = BTreeSet::new();
     let text = String::new();
     let (position, extents) = (0, vec![]);
-    let used_buffers = &mut used;
-    let mut steps =
-        Steps { program, identifiers, functions, helpers, used: used_buffers, position, extents, text };
+    let (apart, used_buffers) = (blob.is_some(), &mut used);
+    let mut steps = Steps {
+        program,
+        identifiers,
+        apart,
+        functions,
+        helpers,
+        used: used_buffers,
+        position,
+        extents,
+        text,
+    };
     steps.write(&program.steps, &mut vec![], &mut names, 1)?;
     steps.mark("    ");
     program.states().for_each(|(id, state)| steps.copy(id, state.next, "    "));
     let body = steps.text;
-    let mut text = include_str!("../templates/run.c").to_string();
+    let mut text = include_str!("../templates/run.c").to_string() + blob.map_or("", |_| blob::CHECK);
     text += &delivery::check(program);
     text += &delivery::external(program, identifiers);
-    if !used.is_empty() {
+    if used.iter().any(|id| program.buffer(*id).offset.is_some()) {
         text += "    uint8_t *const arena = ctx->arena;\n";
     }
     for id in used {
+        if let (Some(blob), None) = (blob, program.buffer(id).offset) {
+            text += &blob.declaration(program, id, &identifiers.buffers[id.0 as usize]);
+            continue;
+        }
         let buffer = program.buffer(id);
         let t = c_type(buffer.dtype);
         let name = &identifiers.buffers[id.0 as usize];
@@ -127,6 +150,8 @@ fn run(
 pub struct Steps<'a> {
     pub program: &'a Program,
     identifiers: &'a Identifiers,
+    /// Whether constants are apart from the code.
+    apart: bool,
     functions: &'a [Function<'a>],
     helpers: &'a mut Helpers,
     used: &'a mut BTreeSet<TensorId>,
@@ -257,7 +282,8 @@ impl Steps<'_> {
     }
 
     pub fn buffer(&mut self, id: TensorId) -> String {
-        if self.program.buffer(id).offset.is_some() {
+        let buffer = self.program.buffer(id);
+        if buffer.offset.is_some() || (self.apart && matches!(buffer.role, Role::Constant(_))) {
             self.used.insert(id);
         }
         self.identifiers.buffers[id.0 as usize].clone()

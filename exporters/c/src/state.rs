@@ -2,6 +2,7 @@
 
 use nablac_loops::Program;
 
+use crate::blob::Places;
 use crate::helper::Helpers;
 use crate::identifiers::Identifiers;
 use crate::source::address;
@@ -13,7 +14,12 @@ pub fn exists(program: &Program) -> bool {
 }
 
 /// `NAME_reset`, where there are states.
-pub fn reset(program: &Program, identifiers: &Identifiers, helpers: &mut Helpers) -> String {
+pub fn reset(
+    program: &Program,
+    identifiers: &Identifiers,
+    blob: Option<&Places>,
+    helpers: &mut Helpers,
+) -> String {
     if !exists(program) {
         return String::new();
     }
@@ -24,11 +30,15 @@ pub fn reset(program: &Program, identifiers: &Identifiers, helpers: &mut Helpers
         let Some(byte) = state.initial.bytes().first() else { continue };
         helpers.string = true;
         lines += &match is_stored(&state.initial) {
-            true => format!("    memcpy({place}, {}, {bytes}U);\n", identifiers.initials[&id]),
+            true => {
+                let initial = blob.map_or(identifiers.initials[&id].clone(), |blob| blob.address(id));
+                format!("    memcpy({place}, {initial}, {bytes}U);\n")
+            }
             false => format!("    memset({place}, {byte}, {bytes}U);\n"),
         };
     }
-    include_str!("../templates/reset.c").replace("@LINES@\n", &lines)
+    let text = include_str!("../templates/reset.c").replace("@LINES@\n", &lines);
+    text.replace("@UNSET@", blob.map_or("", |_| " || ctx->weights == NULL"))
 }
 
 /// The declaration of `NAME_reset` with what its caller must know, where there are states.

@@ -1,6 +1,6 @@
 //! The constants: `NAME_weights.h` and `NAME_weights.c`.
 
-use nablac_index::Array;
+use nablac_index::{Array, TensorId};
 use nablac_loops::{Buffer, Program, Role};
 
 use crate::array::initializer;
@@ -17,6 +17,15 @@ fn constants<'a>(
         Role::State(state) if is_stored(&state.initial) => {
             Some((buffer, &state.initial, identifiers.initials[&id].as_str()))
         }
+        _ => None,
+    })
+}
+
+/// The constants and initial values by their buffers.
+pub fn arrays(program: &Program) -> impl Iterator<Item = (TensorId, &Array)> {
+    program.buffers().filter_map(|(id, buffer)| match &buffer.role {
+        Role::Constant(array) => Some((id, array)),
+        Role::State(state) if is_stored(&state.initial) => Some((id, &state.initial)),
         _ => None,
     })
 }

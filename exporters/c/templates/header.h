@@ -28,6 +28,7 @@ extern "C" {
 #define @UPPER@_ARENA_ALIGN @ARENA_ALIGN@U
 
 @SHAPES@
+@WEIGHTS_SIZE@
 @POOL_TYPE@
 typedef enum {
 @STATUSES@
@@ -39,6 +40,7 @@ typedef struct {
     uint8_t *arena;
 @POOL_FIELD@
 @INPUT_FIELDS@
+@WEIGHTS_FIELD@
 } @NAME@_ctx_t;
 
 /* Prepares an instance. The arena must outlive it. */
@@ -49,6 +51,7 @@ typedef struct {
 @PLACES@
 /* Computes the outputs from the inputs. */
 @NAME@_status_t @NAME@_run(@NAME@_ctx_t *ctx);
+@SET_WEIGHTS@
 @SET_POOL@
 @RESET@
 

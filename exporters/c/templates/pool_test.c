@@ -5,7 +5,7 @@
         report_check(&report, "threads", @NAME@_pool_start(&pool, threads) == @UPPER@_OK);
         report_check(&report, "pool", @NAME@_set_pool(&ctx, &pool) == @UPPER@_OK);
         for (size_t vector = 0; vector < @UPPER@_VECTORS; vector++) {
-            check_vector(&report, &ctx, vector);
+            check_vector(&report, &ctx, arena, vector);
         }
         @NAME@_pool_stop(&pool);
     }

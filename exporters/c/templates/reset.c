@@ -1,6 +1,6 @@
 void @NAME@_reset(@NAME@_ctx_t *ctx)
 {
-    if (ctx == NULL || ctx->arena == NULL) {
+    if (ctx == NULL || ctx->arena == NULL@UNSET@) {
         return;
     }
 @LINES@

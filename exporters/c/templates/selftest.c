@@ -6,8 +6,12 @@
 #include "@NAME@.h"
 @POOL_HEADER@
 #include "@NAME@_vectors.h"
+@WEIGHTS_HEADER@
 
 @INCLUDES@
+
+/* Bytes on both sides of the arena. No run may change them. */
+#define GUARD_BYTES ((size_t)64)
 
 typedef struct {
     void (*print)(const char *line, void *user);
@@ -73,6 +77,29 @@ static void report_check(report_t *report, const char *what, int holds)
     }
 }
 
+/* What a guard's byte holds: no two neighbours are alike, so that no fill and no copy leaves them as they are. */
+static uint8_t guard_byte(size_t position)
+{
+    return (uint8_t)((165U + 7U * position) & 255U);
+}
+
+static void set_guards(uint8_t *arena)
+{
+    for (size_t i = 0; i < GUARD_BYTES; i++) {
+        *(arena + i - GUARD_BYTES) = guard_byte(i);
+        arena[@UPPER@_ARENA_SIZE + i] = guard_byte(i);
+    }
+}
+
+static int guard_holds(const uint8_t *guard)
+{
+    int holds = 1;
+    for (size_t i = 0; i < GUARD_BYTES; i++) {
+        holds = guard[i] == guard_byte(i) ? holds : 0;
+    }
+    return holds;
+}
+
 @COMPARISONS@static void check_arguments(report_t *report, @NAME@_ctx_t *ctx, uint8_t *arena)
 {
     report_check(report, "no context", @NAME@_init(NULL, arena, @UPPER@_ARENA_SIZE) == @UPPER@_ERROR_ARGUMENT);
@@ -80,24 +107,29 @@ static void report_check(report_t *report, const char *what, int holds)
 @CHECK_ARENA@}
 
 @DELIVER@
-static void check_vector(report_t *report, @NAME@_ctx_t *ctx, size_t vector)
+@CHECK_WEIGHTS@static void check_vector(report_t *report, @NAME@_ctx_t *ctx, const uint8_t *arena, size_t vector)
 {
 @RESET@@COPIES@    report_check(report, "run", @NAME@_run(ctx) == @UPPER@_OK);
-@CHECKS@}
+@CHECKS@    report_check(report, "nothing written in front of the arena", guard_holds(arena - GUARD_BYTES));
+    report_check(report, "nothing written behind the arena", guard_holds(arena + @UPPER@_ARENA_SIZE));
+}
 
 int @NAME@_selftest(void (*print)(const char *line, void *user), void *user)
 {
-    static uint64_t arena[@UPPER@_ARENA_SIZE / 8U + 2U];
+    static uint64_t memory[(@UPPER@_ARENA_SIZE + 2U * GUARD_BYTES) / 8U + 1U];
+    uint8_t *const arena = (uint8_t *)(void *)memory + GUARD_BYTES;
     report_t report;
     @NAME@_ctx_t ctx;
     report.print = print;
     report.user = user;
     report.failures = 0;
-    check_arguments(&report, &ctx, (uint8_t *)(void *)arena);
+    set_guards(arena);
+    check_arguments(&report, &ctx, arena);
     report_check(&report, "init", @NAME@_init(&ctx, arena, @UPPER@_ARENA_SIZE) == @UPPER@_OK);
+@SET_WEIGHTS@
 @POOL@
     for (size_t vector = 0; vector < @UPPER@_VECTORS; vector++) {
-        check_vector(&report, &ctx, vector);
+        check_vector(&report, &ctx, arena, vector);
     }
     return report.failures;
 }

@@ -4,7 +4,7 @@
 
 mod toolchain;
 
-use nablac_c::{Error, Options, export};
+use nablac_c::{Error, Folder, Options, Weights, export};
 use nablac_index::{Array, DType, Value};
 use nablac_loops::{Program, Session, parse, verify};
 use toolchain::{Work, check, compile_everywhere, counting, file, selftest};
@@ -324,6 +324,33 @@ fn a_wrong_element_fails_the_self_test() {
 }
 
 #[test]
+fn a_write_outside_of_the_arena_fails_the_self_test() {
+    let program = program(CONVOLUTION);
+    let options = toolchain::options(&program, vec![vec![counting(DType::F32, &[1, 5, 2], 1)]]);
+    let folder = export(&program, &options).unwrap();
+    let begin = "    uint8_t *const arena = ctx->arena;\n";
+    for (wrong, failed, holds) in [
+        ("arena[CONV_ARENA_SIZE] = 0U;", "behind", "in front of"),
+        ("*(arena - 64) = 0U;", "in front of", "behind"),
+        (
+            "for (size_t i = 0; i < 4U; i++) { arena[CONV_ARENA_SIZE + i] = arena[i]; }",
+            "behind",
+            "in front of",
+        ),
+    ] {
+        let mut folder = folder.clone();
+        let source = folder.files.iter_mut().find(|(path, _)| path.ends_with("conv.c")).unwrap();
+        source.1 = source.1.replace(begin, &format!("{begin}    {wrong}\n"));
+        let (passed, report) = selftest(&Work::new("outside"), &folder);
+        assert!(
+            !passed && report.contains(&format!("nothing written {failed} the arena: FAILED")),
+            "{report}"
+        );
+        assert!(report.contains(&format!("nothing written {holds} the arena: ok")), "{report}");
+    }
+}
+
+#[test]
 fn cmake_builds_and_runs_the_self_test() {
     let present =
         std::process::Command::new("cmake").arg("--version").output().is_ok_and(|o| o.status.success());
@@ -333,8 +360,14 @@ fn cmake_builds_and_runs_the_self_test() {
     }
     let program = program(CONVOLUTION);
     let options = toolchain::options(&program, vec![vec![counting(DType::F32, &[1, 5, 2], 0)]]);
+    for weights in Weights::ALL {
+        cmake_passes(&export(&program, &Options { weights: *weights, ..options.clone() }).unwrap());
+    }
+}
+
+fn cmake_passes(folder: &Folder) {
     let work = toolchain::Work::new("cmake");
-    let root = work.write(&export(&program, &options).unwrap());
+    let root = work.write(folder);
     let cmake = |arguments: &[&str]| {
         let output = std::process::Command::new("cmake").args(arguments).current_dir(&root).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -28,6 +28,8 @@ pub struct Artifact {
     pub steps: Vec<String>,
     /// How many threads run it; more than 1 where it comes with a pool of them.
     pub threads: usize,
+    /// Whether its weights are an array that a context is given, rather than a part of the code.
+    pub blob: bool,
 }
 
 /// What one inference gets or gives: the bytes of each input or output.
@@ -102,11 +104,16 @@ pub struct Measurement {
     pub arena_bytes: u64,
     /// The context struct.
     pub context_bytes: u64,
-    /// The deepest stack of any sample below the call of the run function.
+    /// The most stack that a call of the library takes, interrupts not included: the bound of `stack`, if that is one, else the deepest
+    /// that was seen.
     pub stack_bytes: Option<u64>,
+    /// The deepest stack of any sample below the call of the run function, where it is measured.
+    pub stack_seen_bytes: Option<u64>,
+    /// What the stack is known to take, and where, if a compiler reports it.
+    pub stack: Option<StackBound>,
     /// text + rodata + data.
     pub flash_bytes: u64,
-    /// arena + context + data + bss + stack.
+    /// arena + context + data + bss + stack, where that is known.
     pub ram_bytes: u64,
     /// Flash that the measuring harness takes beside `flash_bytes`.
     pub harness_bytes: u64,
@@ -115,6 +122,38 @@ pub struct Measurement {
     /// What each function cost in the first sample; the dearest first. Instructions and cycles are without what it calls, time is with
     /// that.
     pub per_function: Vec<FunctionCost>,
+}
+
+/// The most stack that any call of a library takes: the frames of its functions, added up along the calls.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct StackBound {
+    /// What the deepest path takes.
+    pub bytes: u64,
+    /// The functions on it, outermost first.
+    pub path: Vec<StackFrame>,
+    /// Why it may take more. Without any, it does not.
+    pub gaps: Vec<String>,
+}
+
+/// What one function has on the stack while it calls the next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StackFrame {
+    /// Its symbol.
+    pub function: String,
+    /// Its frame.
+    pub bytes: u64,
+}
+
+impl StackBound {
+    /// The figure that counts: the bound, if it is one and no run was seen to take more, else the deepest seen. A run that takes more is
+    /// a gap by itself.
+    pub fn settled(bound: &mut Option<StackBound>, seen: Option<u64>) -> Option<u64> {
+        let Some(bound) = bound else { return seen };
+        if let Some(seen) = seen.filter(|seen| *seen > bound.bytes && bound.gaps.is_empty()) {
+            bound.gaps.push(format!("a run took {seen} bytes"));
+        }
+        if bound.gaps.is_empty() { Some(bound.bytes) } else { seen }
+    }
 }
 
 /// What one function of a program cost.

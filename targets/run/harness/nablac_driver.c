@@ -1,16 +1,33 @@
 /* Runs every sample of `input.bin` through the model @NAME@ and writes what comes out, and what it took. */
 #include "@NAME@.h"
 @POOL_HEADER@
+@WEIGHTS_HEADER@
 #include "nablac_harness.h"
 
 #define ARENA_BYTES ((size_t)@NAME_UPPER@_ARENA_SIZE)
 
-static unsigned char arena[ARENA_BYTES > 0 ? ARENA_BYTES : 1] __attribute__((aligned(@NAME_UPPER@_ARENA_ALIGN)));
+/* Bytes on both sides of the arena that no run may change. A sanitizer sees more without them: what is read there, too. */
+#define NABLAC_GUARD 64 /* a multiple of every arena's alignment */
+#if defined(__SANITIZE_ADDRESS__)
+#undef NABLAC_GUARD
+#define NABLAC_GUARD 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#undef NABLAC_GUARD
+#define NABLAC_GUARD 0
+#endif
+#endif
+#define GUARD_BYTES ((size_t)NABLAC_GUARD)
+#define MEMORY_BYTES (GUARD_BYTES + ARENA_BYTES + GUARD_BYTES)
+
+static unsigned char memory[MEMORY_BYTES > 0 ? MEMORY_BYTES : 1] __attribute__((aligned(@NAME_UPPER@_ARENA_ALIGN)));
+static unsigned char *const arena = memory + GUARD_BYTES;
+static const size_t guard_bytes = GUARD_BYTES;
 static @NAME@_ctx_t context;
 @POOL@
 
 /* A loop of its own: a call of the C library's would pull that into the program. */
-static inline void nablac_copy(unsigned char *to, const unsigned char *from, size_t bytes)
+__attribute__((unused)) static inline void nablac_copy(unsigned char *to, const unsigned char *from, size_t bytes)
 {
     for (size_t position = 0; position < bytes; position++) {
         to[position] = from[position];
@@ -50,6 +67,34 @@ static void complain(const char *what, uint32_t number)
     nablac_print("\n");
 }
 
+/* No two neighbours are alike, so that no fill and no copy leaves them as they are. */
+static unsigned char guard_byte(size_t position) { return (unsigned char)((165u + 7u * position) & 255u); }
+
+static void set_guards(void)
+{
+    for (size_t i = 0; i < guard_bytes; i++) {
+        memory[i] = guard_byte(i);
+        arena[ARENA_BYTES + i] = guard_byte(i);
+    }
+}
+
+static int check_guards(void)
+{
+    uint32_t before = 0;
+    uint32_t behind = 0;
+    for (size_t i = 0; i < guard_bytes; i++) {
+        before += memory[i] != guard_byte(i) ? 1u : 0u;
+        behind += arena[ARENA_BYTES + i] != guard_byte(i) ? 1u : 0u;
+    }
+    if (before != 0u) {
+        complain("@NAME@ wrote in front of its arena; bytes that changed: ", before);
+    }
+    if (behind != 0u) {
+        complain("@NAME@ wrote behind its arena; bytes that changed: ", behind);
+    }
+    return before != 0u || behind != 0u;
+}
+
 static int read_inputs(int file)
 {
     int failed = 0;
@@ -78,6 +123,7 @@ static int infer(int input, int fresh)
         complain("@NAME@_init returned ", (uint32_t)status);
         return 1;
     }
+@SET_WEIGHTS@
 @SET_POOL@
     if (read_inputs(input) != 0) {
         return 1;
@@ -87,6 +133,9 @@ static int infer(int input, int fresh)
     const uint64_t taken = nablac_nanoseconds() - start;
     if (nablac_stack_bytes == NABLAC_STACK_OVERFLOW) {
         return NABLAC_STACK_OVERFLOW_STATUS; /* the outputs may be wrong, and so may the status */
+    }
+    if (check_guards() != 0) {
+        return 1;
     }
     if (status != @NAME_UPPER@_OK) {
         complain("@NAME@_run returned ", (uint32_t)status);
@@ -139,6 +188,7 @@ int main(void)
         nablac_print("cannot open input.bin, output.bin or report.bin\n");
         return 1;
     }
+    set_guards();
 @START_POOL@
     int failed = run(input, output);
 @STOP_POOL@

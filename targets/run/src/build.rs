@@ -2,6 +2,7 @@
 
 use crate::command::{Tool, absolute, file_error, read, write};
 use crate::image::{self, Sizes};
+use crate::stack::{self, Report};
 use crate::{Artifact, Error, Optimize, Options, driver};
 use nablac_machine::{Compiler, Machine};
 use std::fs;
@@ -48,6 +49,8 @@ pub(crate) struct Build<'a> {
     threads: bool,
     include: Vec<String>,
     objects: Vec<String>,
+    /// What the compiler says of the library's functions; nothing if it does not report, or not of what users build.
+    pub report: Option<Report>,
 }
 
 impl<'a> Build<'a> {
@@ -63,7 +66,8 @@ impl<'a> Build<'a> {
         let include =
             artifact.include.iter().map(|path| format!("-I{}", source.join(path).display())).collect();
         let threads = artifact.threads > 1;
-        Ok(Build { machine, options, folder: absolute(work)?, threads, include, objects: Vec::new() })
+        let (objects, report) = (Vec::new(), None);
+        Ok(Build { machine, options, folder: absolute(work)?, threads, include, objects, report })
     }
 
     /// The folder that it works in.
@@ -71,9 +75,30 @@ impl<'a> Build<'a> {
         &self.folder
     }
 
-    /// Compiles the library; gives the sizes of its object files.
+    /// Compiles the library, with a report of its functions where the compiler has one; gives the sizes of its object files.
     pub fn library(&mut self, artifact: &Artifact) -> Result<Sizes, Error> {
-        self.library_with(artifact, &[])
+        if self.options.sanitize || !self.reports()? {
+            return self.library_with(artifact, &[]);
+        }
+        let sizes = self.library_with(artifact, &[stack::FLAG.to_owned()])?;
+        let mut report = Report::default();
+        for index in 0..artifact.sources.len() {
+            let file = self.folder.join(format!("library_{index}.ci"));
+            // There is none of a file in assembly.
+            if file.is_file() {
+                report.add(&String::from_utf8_lossy(&read(&file)?));
+            }
+        }
+        self.report = Some(report);
+        Ok(sizes)
+    }
+
+    /// Whether the compiler can report: GCC from its version 10 on.
+    fn reports(&self) -> Result<bool, Error> {
+        let arguments = [stack::FLAG, "-E", "-x", "c", "-"].map(str::to_owned);
+        let ended =
+            self.tool(&self.command()).run(&arguments, &self.folder, "report.log", self.options.timeout)?;
+        Ok(ended.status.success())
     }
 
     /// The same, with flags of its own.
@@ -151,10 +176,17 @@ impl<'a> Build<'a> {
     }
 
     fn run(&self, arguments: &[String], log: &str) -> Result<(), Error> {
-        let command = compiler_command(&self.machine.compiler, self.options.compiler.as_deref());
-        let tool =
-            Tool { command: &command, package: &self.machine.compiler.package, purpose: "to compile the C" };
+        let command = self.command();
+        let tool = self.tool(&command);
         tool.run(arguments, &self.folder, log, self.options.timeout)?.success().map(drop)
+    }
+
+    fn command(&self) -> String {
+        compiler_command(&self.machine.compiler, self.options.compiler.as_deref())
+    }
+
+    fn tool<'c>(&'c self, command: &'c str) -> Tool<'c> {
+        Tool { command, package: &self.machine.compiler.package, purpose: "to compile the C" }
     }
 }
 

@@ -8,8 +8,8 @@ use crate::cycles;
 use crate::disassembly::{self, Instruction};
 use crate::image::{Program, Sizes};
 use crate::{
-    Artifact, Error, FunctionCost, Measurement, Options, Run, Sample, artifact, doctor, exchange,
-    instruction_set, plugin,
+    Artifact, Error, FunctionCost, Measurement, Options, Run, Sample, StackBound, artifact, doctor, exchange,
+    instruction_set, plugin, stack,
 };
 use nablac_machine::{Emulator, Machine};
 use std::collections::BTreeMap;
@@ -52,6 +52,8 @@ pub(crate) struct Counted<'a> {
     pub program: Program,
     /// Its instructions, if there is anything to do with them.
     instructions: Vec<Instruction>,
+    /// What the stack is known to take.
+    stack: Option<StackBound>,
 }
 
 impl<'a> Counted<'a> {
@@ -59,13 +61,13 @@ impl<'a> Counted<'a> {
     pub fn new(build: &Build<'a>, artifact: &'a Artifact) -> Result<Self, Error> {
         let (machine, work) = (build.machine, build.folder().to_owned());
         let program = Program::read(&read(&work.join(PROGRAM))?, PROGRAM)?;
-        let wanted = machine.instruction_set.is_some() || machine.timing_table.is_some();
         let instructions = match &machine.disassembler {
-            Some(tool) if wanted => disassembly::disassemble(tool, &work, PROGRAM, build.options.timeout)?,
-            _ => Vec::new(),
+            Some(tool) => disassembly::disassemble(tool, &work, PROGRAM, build.options.timeout)?,
+            None => Vec::new(),
         };
         instruction_set::check(machine, &program, &instructions)?;
-        Ok(Counted { machine, artifact, work, program, instructions })
+        let stack = stack::known(artifact, build.report.as_ref(), &program, &instructions);
+        Ok(Counted { machine, artifact, work, program, instructions, stack })
     }
 
     /// The arguments with which the emulator of that `--version` counts the run function.
@@ -91,6 +93,9 @@ impl<'a> Counted<'a> {
     fn measurement(&self, sizes: Sizes, counts: &Counts, cycles: &Cycles) -> Result<Measurement, Error> {
         let report = exchange::read_report(&self.work, self.artifact)?;
         let arena_bytes = self.artifact.arena_bytes as u64;
+        let mut stack = self.stack.clone();
+        let stack_seen_bytes = Some(report.stack_bytes);
+        let stack_bytes = StackBound::settled(&mut stack, stack_seen_bytes);
         let total =
             |choice: usize| cycles.as_ref().map(|cycles| cycles.values().map(|c| c[choice]).sum::<u64>());
         Ok(Measurement {
@@ -104,9 +109,11 @@ impl<'a> Counted<'a> {
             bss_bytes: sizes.bss,
             arena_bytes,
             context_bytes: report.context_bytes,
-            stack_bytes: Some(report.stack_bytes),
+            stack_bytes,
+            stack_seen_bytes,
+            stack,
             flash_bytes: sizes.flash(),
-            ram_bytes: arena_bytes + report.context_bytes + sizes.data + sizes.bss + report.stack_bytes,
+            ram_bytes: arena_bytes + report.context_bytes + sizes.data + sizes.bss + stack_bytes.unwrap_or(0),
             harness_bytes: sizes.harness,
             seconds: None,
             per_function: self.per_function(counts, cycles),

@@ -13,6 +13,13 @@ const START_POOL: &str = "    if (@NAME@_pool_start(&pool, @NAME_UPPER@_THREADS)
     }
 ";
 
+const SET_WEIGHTS: &str = "    status = @NAME@_set_weights(&context, @NAME@_weights, sizeof @NAME@_weights);
+    if (status != @NAME_UPPER@_OK) {
+        complain(\"@NAME@_set_weights returned \", (uint32_t)status);
+        return 1;
+    }
+";
+
 /// The driver's C for an artifact.
 pub(crate) fn source(artifact: &Artifact) -> String {
     let (name, upper) = (&artifact.name, artifact.name.to_ascii_uppercase());
@@ -43,8 +50,11 @@ pub(crate) fn source(artifact: &Artifact) -> String {
         }
     }
     let pooled = |template: &str| if artifact.threads > 1 { template.to_owned() } else { String::new() };
+    let apart = |template: &str| if artifact.blob { template.to_owned() } else { String::new() };
     TEMPLATE
         .replace("@POOL_HEADER@\n", &pooled("#include \"@NAME@_pool.h\"\n"))
+        .replace("@WEIGHTS_HEADER@\n", &apart("#include \"@NAME@_weights.h\"\n"))
+        .replace("@SET_WEIGHTS@\n", &apart(SET_WEIGHTS))
         .replace("@POOL@\n", &pooled("static @NAME@_pool_t pool;\n"))
         .replace(
             "@SET_POOL@\n",
@@ -72,6 +82,13 @@ fn kept_input(index: usize, bytes: usize, feed: Feed) -> String {
              nablac_copy((unsigned char *)into + piece * {bytes}u, from, {bytes}u);\n    }}\n    return 0;\n}}\n"
         ),
     }
+}
+
+/// The driver's functions that `NAME_run` calls through pointers.
+pub(crate) fn callbacks(artifact: &Artifact) -> Vec<String> {
+    let feeds = artifact.feeds.iter().enumerate();
+    let rows = feeds.filter(|(_, feed)| matches!(feed, Feed::Rows { .. }));
+    rows.map(|(index, _)| format!("deliver_input{index}")).collect()
 }
 
 /// What `NAME_set_inputK` is passed.

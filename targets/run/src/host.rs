@@ -3,7 +3,8 @@
 use crate::build::{Build, PROGRAM};
 use crate::command::{Tool, describe};
 use crate::{
-    Artifact, Error, Measure, Measurement, Options, Run, Sample, artifact, exchange, processor, steps,
+    Artifact, Error, Measure, Measurement, Options, Run, Sample, StackBound, artifact, exchange, processor,
+    stack, steps,
 };
 use nablac_machine::Machine;
 use std::path::Path;
@@ -42,6 +43,8 @@ impl Measure for Host<'_> {
         self.run(build.folder(), options)?;
         let report = exchange::read_report(build.folder(), artifact)?;
         let arena_bytes = artifact.arena_bytes as u64;
+        let mut stack = build.report.as_ref().map(|report| stack::bound(artifact, report, None));
+        let stack_bytes = StackBound::settled(&mut stack, None);
         let measurement = Measurement {
             instructions: None,
             instructions_range: None,
@@ -53,9 +56,11 @@ impl Measure for Host<'_> {
             bss_bytes: sizes.bss,
             arena_bytes,
             context_bytes: report.context_bytes,
-            stack_bytes: None,
+            stack_bytes,
+            stack_seen_bytes: None,
+            stack,
             flash_bytes: sizes.flash(),
-            ram_bytes: arena_bytes + report.context_bytes + sizes.data + sizes.bss,
+            ram_bytes: arena_bytes + report.context_bytes + sizes.data + sizes.bss + stack_bytes.unwrap_or(0),
             harness_bytes: 0,
             seconds: Some(report.nanoseconds as f64 * 1e-9),
             per_function: steps::measure(self.machine, artifact, &samples[0], &work.join("steps"), options)?,

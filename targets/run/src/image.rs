@@ -49,6 +49,8 @@ pub(crate) struct Function {
 /// A linked program.
 pub(crate) struct Program {
     pub sizes: Sizes,
+    /// Whether its code is Arm's for 32 bits, which on a board is Thumb.
+    pub is_thumb: bool,
     functions: Vec<Function>,
     labels: Vec<(String, u64)>,
 }
@@ -94,9 +96,11 @@ impl Program {
     /// Reads a linked program.
     pub fn read(bytes: &[u8], file: &str) -> Result<Program, Error> {
         let parsed = parse(bytes, file)?;
-        let mut program = Program { sizes: sizes(&parsed), functions: Vec::new(), labels: Vec::new() };
+        let is_thumb = parsed.architecture() == object::Architecture::Arm;
+        let (functions, labels) = (Vec::new(), Vec::new());
+        let mut program = Program { sizes: sizes(&parsed), is_thumb, functions, labels };
         // Bit 0 of a Thumb function's address is its instruction set.
-        let mask = if parsed.architecture() == object::Architecture::Arm { !1 } else { !0 };
+        let mask = if is_thumb { !1 } else { !0 };
         for symbol in parsed.symbols() {
             let Ok(name) = symbol.name() else { continue };
             let address = symbol.address() & mask;

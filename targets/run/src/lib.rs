@@ -24,6 +24,7 @@ mod plugin;
 mod process;
 mod processor;
 mod records;
+mod stack;
 mod steps;
 
 pub use computer::Computer;
@@ -32,7 +33,7 @@ pub use emulator::Emulated;
 pub use error::Error;
 pub use host::Host;
 pub use nablac_machine::measure::{
-    Artifact, FunctionCost, Measure, Measurement, Optimize, Options, Run, Sample,
+    Artifact, FunctionCost, Measure, Measurement, Optimize, Options, Run, Sample, StackBound, StackFrame,
 };
 pub use process::Process;
 

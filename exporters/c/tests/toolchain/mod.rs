@@ -67,6 +67,9 @@ impl Work {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
+        if let Some(blob) = &folder.blob {
+            fs::write(root.join(&blob.file), &blob.bytes).unwrap();
+        }
         root
     }
 
@@ -152,6 +155,19 @@ fn build_with(flags: &[&str], root: &Path, folder: &Folder, files: Vec<String>, 
     path
 }
 
+/// Builds a program of one C file around the library, without its self-test, and runs it with these arguments; gives what it prints.
+pub fn program_around(work: &Work, folder: &Folder, source: &str, arguments: &[&str]) -> String {
+    let root = work.write(folder);
+    let main = root.join("main.c");
+    fs::write(&main, source).unwrap();
+    let files = folder.sources.iter().chain(folder.blob.iter().map(|blob| &blob.source));
+    let mut files: Vec<String> = files.map(|path| root.join(path).display().to_string()).collect();
+    files.push(main.display().to_string());
+    let program = build_sanitized(&root, folder, files, "around");
+    let bytes = must(Command::new(program).current_dir(work.path()).args(arguments));
+    String::from_utf8(bytes).unwrap()
+}
+
 /// Runs the self-test; gives whether it passed, and its report.
 pub fn selftest(work: &Work, folder: &Folder) -> (bool, String) {
     let root = work.write(folder);
@@ -179,6 +195,7 @@ pub fn outputs(work: &Work, program: &Program, folder: &Folder, options: &Option
     fs::write(&dump, dump_source(program, folder)).unwrap();
     let mut files: Vec<String> =
         folder.sources.iter().map(|path| root.join(path).display().to_string()).collect();
+    files.extend(folder.blob.iter().map(|blob| root.join(&blob.source).display().to_string()));
     files.push(root.join(format!("test/{}_vectors.c", folder.name)).display().to_string());
     files.push(dump.display().to_string());
     let bytes = must(&mut Command::new(build_sanitized(&root, folder, files, "dump")));
@@ -211,11 +228,20 @@ fn dump_source(program: &Program, folder: &Folder) -> String {
             ),
         ),
     };
+    let (weights_header, weights) = match folder.blob {
+        None => (String::new(), String::new()),
+        Some(_) => (
+            format!("#include \"{name}_weights.h\"\n"),
+            format!(
+                "if ({name}_set_weights(&ctx, {name}_weights, sizeof {name}_weights) != {upper}_OK) return 5;\n"
+            ),
+        ),
+    };
     let stop = if folder.threads == 1 { String::new() } else { format!("{name}_pool_stop(&pool);\n") };
     format!(
-        "#include \"{name}.h\"\n{header}#include \"{name}_vectors.h\"\n#include <stdio.h>\n#include <string.h>\n\
+        "#include \"{name}.h\"\n{header}{weights_header}#include \"{name}_vectors.h\"\n#include <stdio.h>\n#include <string.h>\n\
          int main(void) {{\nstatic uint64_t arena[{upper}_ARENA_SIZE / 8U + 1U];\n{name}_ctx_t ctx;\n\
-         if ({name}_init(&ctx, arena, sizeof arena) != {upper}_OK) return 1;\n{start}\
+         if ({name}_init(&ctx, arena, sizeof arena) != {upper}_OK) return 1;\n{weights}{start}\
          for (size_t v = 0; v < {upper}_VECTORS; v++) {{\n{body}}}\n{stop}return 0;\n}}\n"
     )
 }
@@ -243,7 +269,12 @@ fn first_difference(a: &Array, b: &Array) -> Option<(usize, Value, Value)> {
 
 /// Exports, compiles everywhere, runs the self-test, and compares with the interpreter bit for bit.
 pub fn check(test: &str, program: &Program, inputs: Vec<Vec<Array>>) -> Folder {
-    let folder = check_library(test, program, inputs.clone(), true);
+    check_with(test, program, &options(program, inputs))
+}
+
+/// The same with options.
+pub fn check_with(test: &str, program: &Program, options: &Options) -> Folder {
+    let folder = check_code(test, program, options, true);
     let work = Work::new(&format!("{test}-selftest"));
     let (passed, report) = selftest(&work, &folder);
     assert!(passed, "{report}");
@@ -252,12 +283,15 @@ pub fn check(test: &str, program: &Program, inputs: Vec<Vec<Array>>) -> Folder {
 
 /// The same without the self-test, where that is larger than the library.
 pub fn check_library(test: &str, program: &Program, inputs: Vec<Vec<Array>>, with_tests: bool) -> Folder {
-    let options = options(program, inputs);
-    let folder = export(program, &options).unwrap_or_else(|error| panic!("{error}\n{program}"));
-    assert_eq!(export(program, &options).unwrap(), folder, "the same program gives the same bytes");
+    check_code(test, program, &options(program, inputs), with_tests)
+}
+
+fn check_code(test: &str, program: &Program, options: &Options, with_tests: bool) -> Folder {
+    let folder = export(program, options).unwrap_or_else(|error| panic!("{error}\n{program}"));
+    assert_eq!(export(program, options).unwrap(), folder, "the same program gives the same bytes");
     let work = Work::new(test);
     compile_everywhere(&work, &folder, with_tests);
-    let found = outputs(&work, program, &folder, &options);
+    let found = outputs(&work, program, &folder, options);
     for (vector, outputs) in options.vectors.iter().zip(&found) {
         for (expected, found) in vector.outputs.iter().zip(outputs) {
             let difference = first_difference(expected, found);

@@ -55,6 +55,7 @@ fn artifact(name: &str, sources: &[&str], input: usize, output: usize, arena: us
         arena_bytes: arena,
         steps: vec![],
         threads: 1,
+        blob: false,
     }
 }
 
@@ -71,6 +72,24 @@ pub fn spin_with(test: &str, body: &str) -> Artifact {
     fs::write(folder.join("src/spin_run.c"), source).unwrap();
     artifact.folder = folder;
     artifact.sources[1] = PathBuf::from("src/spin_run.c");
+    artifact
+}
+
+/// The two dense layers with a line more at the end of `tiny_run`, in a folder of its own.
+pub fn tiny_with(test: &str, line: &str) -> Artifact {
+    let mut artifact = tiny();
+    let folder = work(test).join("artifact");
+    for file in ["src/tiny.c", "src/tiny_weights.c", "src/tiny_weights.h", "include/tiny.h"] {
+        let text = fs::read_to_string(artifact.folder.join(file)).unwrap();
+        fs::create_dir_all(folder.join(file).parent().unwrap()).unwrap();
+        let end = "    return TINY_OK;\n}\n";
+        let text = match file {
+            "src/tiny.c" => text.strip_suffix(end).unwrap().to_owned() + line + "\n" + end,
+            _ => text,
+        };
+        fs::write(folder.join(file), text).unwrap();
+    }
+    artifact.folder = folder;
     artifact
 }
 

@@ -1,6 +1,6 @@
 //! Whatever can go wrong between a folder of C and a figure is a named error.
 
-use crate::common::{BOARDS, PROCESSES, computers, has_tools, rounds, run_on, spin, spin_with};
+use crate::common::{BOARDS, PROCESSES, computers, has_tools, rounds, run_on, spin, spin_with, tiny_with};
 use nablac_machine::Machine;
 use nablac_run::{Error, Options, execute};
 use std::time::Duration;
@@ -62,6 +62,25 @@ fn a_fault_of_a_computer_says_where() {
             let body = format!("RUN {{ {body} return SPIN_OK; }}");
             let error = run_body(machine, test, &body, &Options::default());
             assert!(matches!(error, Error::Program { .. }) && error.to_string().contains(fault), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_write_outside_of_the_arena_is_an_error() {
+    let sample = vec![vec![0; 16]];
+    let machines = ["host", "cortex-m0plus", "cortex-m4", "aarch64"].into_iter();
+    for machine in machines.filter(|machine| has_tools(machine)).chain(computers()) {
+        for (line, message) in [
+            ("    *tiny_at(ctx, 64) = 1.0f;", "tiny wrote behind its arena; bytes that changed: "),
+            ("    *(tiny_at(ctx, 0) - 16) = 1.0f;", "tiny wrote in front of its arena; bytes that changed: "),
+        ] {
+            let artifact = tiny_with(&format!("outside-source-{machine}"), line);
+            let run =
+                run_on(machine, &artifact, std::slice::from_ref(&sample), "outside", &Options::default());
+            let error = run.expect_err(machine);
+            assert!(matches!(error, Error::Program { .. }), "{machine}: {error}");
+            assert!(error.to_string().contains(message), "{machine}: {error}");
         }
     }
 }

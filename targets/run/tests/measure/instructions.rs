@@ -120,6 +120,7 @@ fn wrong(
         arena_bytes: program.arena_bytes,
         steps: folder.steps.clone(),
         threads: folder.threads,
+        blob: false,
     };
     let given: Vec<Vec<Array>> = runs.map(|round| inputs(&program, &trials, round)).collect();
     let samples: Vec<Vec<Vec<u8>>> =

@@ -7,4 +7,5 @@ mod failures;
 mod instructions;
 mod networks;
 mod processors;
+mod stack;
 mod trials;
