@@ -158,3 +158,13 @@ pub(crate) fn kernels(program: &Program) -> Vec<Option<&Kernel>> {
     }
     kernels
 }
+
+/// How many moments a step takes, and which buffers it touches, from when to when.
+pub(super) fn touches(program: &Program, step: &Step) -> (i64, BTreeMap<TensorId, (i64, i64)>) {
+    let (mut touched, mut time) = (BTreeMap::new(), 0);
+    visit(program, std::slice::from_ref(step), 0, &mut time, &mut |id, first, last| {
+        let own: &mut (i64, i64) = touched.entry(id).or_insert((first, last));
+        *own = (own.0.min(first), own.1.max(last));
+    });
+    (time, touched)
+}
