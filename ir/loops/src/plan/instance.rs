@@ -31,6 +31,9 @@ pub(super) struct Pair {
     pub back: i64,
 }
 
+/// What is known of a pair that may overlap: its `forth` and `back`.
+pub(super) type Overlap<'a> = dyn FnMut(&Item, &Item) -> Option<(i64, i64)> + 'a;
+
 /// Everything that is to be placed.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(super) struct Instance {
@@ -45,10 +48,7 @@ pub(super) struct Instance {
 impl Instance {
     /// The instance of these items. `overlap` says how far the first of two items, which begins to be alive as the second one ends, must
     /// stay behind or before it: `forth` and `back` of their pair.
-    pub(super) fn new(
-        items: Vec<Item>,
-        overlap: &mut dyn FnMut(&Item, &Item) -> Option<(i64, i64)>,
-    ) -> Instance {
+    pub(super) fn new(items: Vec<Item>, overlap: &mut Overlap) -> Instance {
         let mut instance =
             Instance { pairs_of: vec![vec![]; items.len()], items, pairs: vec![], alive: vec![] };
         let mut begins: Vec<i64> = instance.items.iter().map(|item| item.lifetime.first).collect();
@@ -72,12 +72,7 @@ impl Instance {
         instance
     }
 
-    fn meet(
-        &mut self,
-        one: usize,
-        other: usize,
-        overlap: &mut dyn FnMut(&Item, &Item) -> Option<(i64, i64)>,
-    ) {
+    fn meet(&mut self, one: usize, other: usize, overlap: &mut Overlap) {
         let written_as_dies =
             |a: &Item, b: &Item| b.lifetime.last == a.lifetime.first && b.lifetime.first < a.lifetime.first;
         let items = &self.items;

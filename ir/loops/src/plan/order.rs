@@ -12,7 +12,7 @@ use nablac_index::TensorId;
 
 use super::bound::{Weights, weights};
 use super::instance::{Instance, Item};
-use super::lifetime::{self, Lifetime};
+use super::lifetime::{self, Lifetime, Touches};
 use super::overlaps::Overlaps;
 use crate::program::{Program, Repeat, Role, Step};
 
@@ -111,7 +111,7 @@ struct Model<'a, 'o> {
     overlaps: &'o mut Overlaps,
     held: Vec<Held>,
     /// For each step, how many moments it takes and what it touches from when to when.
-    touches: Vec<(i64, BTreeMap<TensorId, (i64, i64)>)>,
+    touches: Vec<Touches>,
     /// The steps that must have run before each.
     before: Vec<Set>,
 }
