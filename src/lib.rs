@@ -12,6 +12,7 @@ pub mod failure;
 pub mod folder;
 pub mod fusion;
 pub mod layers;
+pub mod memory;
 pub mod model;
 pub mod npz;
 pub mod pipeline;

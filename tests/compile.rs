@@ -55,6 +55,36 @@ fn the_folder_holds_what_the_report_lists() {
 }
 
 #[test]
+fn the_report_says_how_good_the_plan_is_and_what_fills_the_arena() {
+    let place = Place::new();
+    let out = place.path("digits");
+    let json = compile(&out, &["--json"]).json();
+    let number = |value: &serde_json::Value| value.as_u64().unwrap();
+    let arena = number(&json["arena_bytes"]);
+    assert_eq!((&json["arena_optimal"], number(&json["arena_lower_bound"])), (&true.into(), arena));
+    assert!(number(&json["arena_lower_bound_any_order"]) <= arena);
+    let owners = json["peak"]["owners"].as_array().unwrap();
+    assert!(owners.iter().any(|owner| number(&owner["arena_without"]) < arena), "{owners:?}");
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    let (kernel, owner) = (&json["peak"]["kernel"], &owners[0]);
+    for said in [
+        format!("<h1>digits: {arena} bytes of arena</h1>"),
+        format!("The fullest moment is {}", kernel.as_str().unwrap()),
+        format!("<title>{}: {} bytes at ", owner["name"].as_str().unwrap(), owner["bytes"]),
+        "output of the network".into(),
+        "No plan for these buffers is smaller".into(),
+    ] {
+        assert!(page.contains(&said), "{said} in\n{page}");
+    }
+    // Every buffer with a place has its rectangle; nothing comes from elsewhere.
+    let metadata: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(out.join("metadata.json")).unwrap()).unwrap();
+    let placed = metadata["buffers"].as_array().unwrap().iter().filter(|b| b["offset"].is_u64()).count();
+    assert_eq!(page.matches("<g class=").count(), placed);
+    assert!(!page.contains("src=") && !page.contains("href=") && !page.contains("url("), "{page}");
+}
+
+#[test]
 fn the_same_model_gives_the_same_bytes_twice_and_anywhere() {
     let (here, there) = (Place::new(), Place::new());
     let model = there.file("digits.onnx", fs::read(DIGITS).unwrap());

@@ -6,7 +6,7 @@ use nablac::budget::Footprint;
 use nablac::failure::{Code, Failure, Result};
 use nablac::pipeline::{Form, Stage};
 use nablac::samples::{self, Sample};
-use nablac::{engine, folder, npz};
+use nablac::{engine, folder, memory, npz};
 use nablac_c::Vector;
 use nablac_machine::Machine;
 use serde_json::json;
@@ -18,7 +18,7 @@ use super::{Answer, text};
 /// Compile a model to a folder of C.
 ///
 /// The folder holds the library (C99, no heap, no dependencies), its header, a CMake file, and a self-test with golden vectors:
-/// inputs, and the outputs that the interpreter gives for them. No C compiler is needed. The folder is replaced as a whole, or
+/// inputs, and the outputs that the interpreter gives for them. `report.html` shows what fills the arena. No C compiler is needed. The folder is replaced as a whole, or
 /// left as it was.
 ///
 ///   nablac compile model.onnx --target cortex-m4 --out out/model --ram 64K --flash 256K
@@ -68,7 +68,10 @@ pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
     let kernels = nests.kernels().len();
     let [arena, weights] = [footprint.arena_bytes, footprint.weight_bytes].map(|n| text::bytes(n as u64));
     talk.say("Planning", &format!("{kernels} kernels, arena {arena}, weights {weights}"));
-    let files = folder::files_of(&made);
+    let memory = memory::Report::of(&nests);
+    let mut files = folder::files_of(&made);
+    let page = memory::page(&nests, &memory).into_bytes();
+    files.push(folder::File { path: memory::FILE.into(), bytes: page });
     let place = arguments.out.display().to_string();
     talk.begin("Generating", &place);
     folder::write(&arguments.out, &files, arguments.force)?;
@@ -78,7 +81,12 @@ pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
         "name": made.name,
         "target": machine.name,
         "out": arguments.out,
-        "arena_bytes": footprint.arena_bytes,
+        "arena_bytes": memory.arena_bytes,
+        "arena_lower_bound": memory.arena_lower_bound,
+        "arena_optimal": memory.arena_optimal,
+        "arena_lower_bound_any_order": memory.arena_lower_bound_any_order,
+        "arena_optimal_any_order": memory.arena_optimal_any_order,
+        "peak": memory.peak,
         "weight_bytes": footprint.weight_bytes,
         "weights": arguments.weights.weights.name(),
         "blob_bytes": made.blob.as_ref().map(|blob| blob.bytes.len()),
@@ -89,6 +97,8 @@ pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
     });
     let mut report = format!("{place}: {} for {}\n", made.name, machine.name);
     report += &format!("  arena    {} bytes of RAM\n", text::number(footprint.arena_bytes as u64));
+    report += &format!("           {}\n", memory.verdict());
+    report += &format!("           The fullest moment is {}; see {}.\n", memory.peak.kernel, memory::FILE);
     report += &format!("  weights  {} bytes of flash\n", text::number(footprint.weight_bytes as u64));
     if let Some(blob) = &made.blob {
         let (bytes, file) = (text::number(blob.bytes.len() as u64), blob.file.display());

@@ -41,6 +41,16 @@ impl<'a> Session<'a> {
 
     /// Runs the program on `inputs`, in its order; gives the outputs.
     pub fn run(&mut self, inputs: &[Array]) -> Result<Vec<Array>, Error> {
+        self.run_watched(inputs, &mut |_, _| {})
+    }
+
+    /// Runs it as `run` does, and shows the arena in front of each step of the program, by position, and behind the last one. What is
+    /// changed there is changed: who overwrites bytes that hold nothing must not see another result.
+    pub fn run_watched(
+        &mut self,
+        inputs: &[Array],
+        watch: &mut dyn FnMut(usize, &mut [u8]),
+    ) -> Result<Vec<Array>, Error> {
         let program = self.program;
         check_inputs(program, inputs)?;
         self.memory.forget(program);
@@ -49,7 +59,11 @@ impl<'a> Session<'a> {
         for (id, array) in program.inputs().into_iter().zip(inputs) {
             machine.memory.bytes_of(id).copy_from_slice(array.bytes());
         }
-        let result = machine.steps(&program.steps);
+        let result = program.steps.iter().enumerate().try_for_each(|(position, step)| {
+            watch(position, &mut machine.memory.bytes[..program.arena_bytes]);
+            machine.steps(std::slice::from_ref(step))
+        });
+        watch(program.steps.len(), &mut machine.memory.bytes[..program.arena_bytes]);
         program.states().for_each(|(id, state)| machine.copy(state.next, id));
         self.memory = machine.memory;
         let output = |id: TensorId| {

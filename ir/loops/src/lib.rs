@@ -39,7 +39,7 @@ pub use number::number_variables;
 pub use optimize::Optimize;
 pub use parse::{parse, parse_library, parse_program, parse_with};
 pub use parts::{MOST_PARTS, Parts};
-pub use plan::{arena_alignment, plan};
+pub use plan::{Life, Occupancy, Proof, arena_alignment, arena_without, plan};
 pub use program::{
     Buffer, Delivery, Feed, For, Kernel, Kind, Program, Receive, Register, Repeat, Role, Statement, Step,
 };

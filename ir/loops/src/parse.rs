@@ -3,7 +3,8 @@
 //! The grammar, with types, arrays, indices and expressions as in index notation:
 //!
 //! ```text
-//! program  = "loops" name [ "in" size "bytes" ] "{" [ library ] { buffer } { step } "}"
+//! program  = "loops" name [ "in" size "bytes" [ proof ] ] "{" [ library ] { buffer } { step } "}"
+//! proof    = "," "at" "least" size "in" "this" "order" "and" size "in" "any"
 //! library  = "library" text [ "in" text ] "{" { vector } { instruction } { function } "}"
 //! vector   = "vector" type text
 //! function = "function" name "(" { name ":" type | "constant" name ":" type "in" size ".." size } ")" text "=" expression
@@ -36,6 +37,7 @@ use nablac_index::{
 
 use crate::error::Error;
 use crate::instruction::{Argument, Function, Instruction, Library, Parameter, Vector};
+use crate::plan::Proof;
 use crate::program::{
     Buffer, Delivery, For, Kernel, Kind, Program, Receive, Register, Repeat, Role, Statement, Step,
 };
@@ -62,6 +64,9 @@ pub fn parse_program(lexer: &mut Lexer, constants: &BTreeMap<String, Array>) -> 
     if lexer.take_word("in") {
         program.arena_bytes = lexer.expect_size("the size of the arena")?;
         lexer.expect_word("bytes")?;
+        if lexer.take_sign(",") {
+            program.proof = Some(parse_proof(lexer)?);
+        }
     }
     lexer.expect_sign("{")?;
     if lexer.at_word("library") {
@@ -83,6 +88,16 @@ pub fn parse_program(lexer: &mut Lexer, constants: &BTreeMap<String, Array>) -> 
     let mut parser = Parser { lexer, program: &program, counters: vec![] };
     let steps = parser.steps()?;
     Ok(Program { steps, ..program })
+}
+
+fn parse_proof(lexer: &mut Lexer) -> Result<Proof, Error> {
+    let words = |lexer: &mut Lexer, words: &[&str]| words.iter().try_for_each(|word| lexer.expect_word(word));
+    words(lexer, &["at", "least"])?;
+    let this_order = lexer.expect_size("a bound in bytes")?;
+    words(lexer, &["in", "this", "order", "and"])?;
+    let any_order = lexer.expect_size("a bound in bytes")?;
+    words(lexer, &["in", "any"])?;
+    Ok(Proof { this_order, any_order })
 }
 
 /// Reads a library of instructions from a text that may go on behind it.

@@ -9,6 +9,7 @@ use nablac_index::lexer::name_text;
 use nablac_index::{Array, Element, Index, KEYWORDS, Scope, State, TensorId, array_text, is_inline};
 
 use crate::instruction::{Argument, Instruction, Library, Parameter, Vector};
+use crate::plan::Proof;
 use crate::program::{Buffer, Delivery, For, Kernel, Kind, Program, Receive, Repeat, Role, Statement, Step};
 
 impl Program {
@@ -114,9 +115,12 @@ fn quoted_text(text: &str) -> String {
 
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let arena = match self.arena_bytes {
-            0 => String::new(),
-            bytes => format!(" in {bytes} bytes"),
+        let arena = match (self.arena_bytes, self.proof) {
+            (0, None) => String::new(),
+            (bytes, None) => format!(" in {bytes} bytes"),
+            (bytes, Some(Proof { this_order, any_order })) => {
+                format!(" in {bytes} bytes, at least {this_order} in this order and {any_order} in any")
+            }
         };
         writeln!(f, "loops {}{arena} {{", name_text(&self.name, KEYWORDS))?;
         if let Some(library) = &self.library {

@@ -7,6 +7,7 @@ use nablac_index::{Array, DType, Expr, Index, LoopId, Reduce, State, TensorId};
 
 use crate::instruction::Library;
 use crate::parts::Parts;
+use crate::plan::Proof;
 
 /// How a network, or one operator, runs.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -21,6 +22,8 @@ pub struct Program {
     pub steps: Vec<Step>,
     /// The bytes of the arena that the memory plan needs; 0 before planning.
     pub arena_bytes: usize,
+    /// What the memory plan knows of smaller arenas; nothing before planning.
+    pub proof: Option<Proof>,
 }
 
 /// A dense row-major array in a memory.

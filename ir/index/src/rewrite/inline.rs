@@ -22,7 +22,8 @@ pub fn inline_views(program: Program) -> Program {
 }
 
 /// Inlines every map that is read in one place which visits each of its elements at most once, unless the map itself reads a
-/// reduction and is read by another one: it is then better off as the end of the first.
+/// reduction and is read by another one: it is then better off as the end of the first. So is a map that makes the sums of a reduction
+/// smaller where the reader can be the end of a later one: memory would hold the sums.
 pub fn inline_maps(program: Program) -> Program {
     inline(program, &|program, id, producer| {
         let places: Vec<&Statement> = program
@@ -37,7 +38,24 @@ pub fn inline_maps(program: Program) -> Program {
         once && points(reader) <= points(producer)
             && top_level(program, reader)
             && !(reader.reduce != Reduce::Set && reads_reduction(program, producer))
+            && !(narrows_sums(program, producer) && ends_a_later_sum(program, reader, producer))
     })
+}
+
+/// Whether a map reads a reduction of wider elements than its own.
+fn narrows_sums(program: &Program, map: &Statement) -> bool {
+    let bytes = |id: TensorId| program.tensor(id).dtype.bytes();
+    let wider = |s: &&Statement| s.reduce != Reduce::Set && bytes(s.out) > bytes(map.out);
+    let reads = map.reads();
+    program.statements().into_iter().filter(wider).any(|s| reads.contains(&s.out))
+}
+
+/// Whether a map reads another reduction, or the map of one, that stands behind `producer`.
+fn ends_a_later_sum(program: &Program, reader: &Statement, producer: &Statement) -> bool {
+    let reads = reader.reads();
+    let behind = program.statements().into_iter().skip_while(|s| !std::ptr::eq(*s, producer)).skip(1);
+    let ends = |s: &&Statement| s.reduce != Reduce::Set || reads_reduction(program, s);
+    behind.filter(ends).any(|s| s.out != producer.out && reads.contains(&s.out))
 }
 
 fn top_level(program: &Program, statement: &Statement) -> bool {

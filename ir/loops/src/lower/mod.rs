@@ -149,8 +149,14 @@ fn lower_chosen(program: IndexProgram, capacity: &Capacity, chosen: Chosen) -> P
     lowering.library = capacity.library.as_ref();
     let steps = lowering.steps(&program.steps);
     let library = capacity.library.clone();
-    let lowered =
-        Program { name: program.name.clone(), library, buffers: buffers.collect(), steps, arena_bytes: 0 };
+    let lowered = Program {
+        name: program.name.clone(),
+        library,
+        buffers: buffers.collect(),
+        steps,
+        arena_bytes: 0,
+        proof: None,
+    };
     copies::copy(number_variables(compact::compact(lowered)))
 }
 

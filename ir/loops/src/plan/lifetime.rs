@@ -158,3 +158,16 @@ pub(crate) fn kernels(program: &Program) -> Vec<Option<&Kernel>> {
     }
     kernels
 }
+
+/// The moments of a step, and what it touches in them.
+pub(super) type Touches = (i64, BTreeMap<TensorId, (i64, i64)>);
+
+/// How many moments a step takes, and which buffers it touches, from when to when.
+pub(super) fn touches(program: &Program, step: &Step) -> Touches {
+    let (mut touched, mut time) = (BTreeMap::new(), 0);
+    visit(program, std::slice::from_ref(step), 0, &mut time, &mut |id, first, last| {
+        let own: &mut (i64, i64) = touched.entry(id).or_insert((first, last));
+        *own = (own.0.min(first), own.1.max(last));
+    });
+    (time, touched)
+}

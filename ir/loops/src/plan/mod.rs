@@ -1,160 +1,106 @@
-//! The memory plan: where each buffer lies in the arena.
+//! The memory plan: where each buffer lies in the arena, and in which order steps run.
 //!
-//! Owns lifetimes (`lifetime`), how far an output may run into an input that dies as it is written (`distance`), and placing buffers
-//! so that the arena is small. Two buffers that are alive at once never share a byte, except for an output that trails its
+//! Owns lifetimes (`lifetime`), how far an output may run into an input that dies as it is written (`distance`, `overlaps`), what is to be
+//! placed (`instance`), first plans (`greedy`), what none goes below (`bound`), the search for the smallest (`search`), and the order of steps
+//! that needs the least (`order`), and what a plan says of time (`occupancy`). Two buffers that are alive at once never share a byte, except for an output that trails its
 //! input's last reads.
 
 use nablac_index::TensorId;
 
-use crate::program::{Buffer, Program};
+use crate::program::{Buffer, Kernel, Program};
 
+mod bound;
 mod distance;
+mod greedy;
+mod instance;
 mod lifetime;
+mod occupancy;
+mod order;
+mod overlaps;
+mod proof;
+mod search;
+#[cfg(test)]
+mod tests;
 
-pub(crate) use distance::distance;
 pub(crate) use lifetime::{Lifetime, kernels, lifetimes};
+pub use occupancy::{Life, Occupancy, arena_without};
+use overlaps::Overlaps;
+pub use proof::Proof;
+use search::Found;
 
-/// Gives every input, output and local buffer its place, and the program the size of its arena.
+/// Gives every input, output and local buffer its place, and the program the size of its arena and what is known of smaller ones. Steps are
+/// moved where that makes the arena smaller.
 pub fn plan(program: Program) -> Program {
-    let lifetimes = lifetimes(&program);
-    let planned: Vec<TensorId> =
-        program.buffers().filter(|(_, b)| b.is_planned()).map(|(id, _)| id).collect();
-    let conflicts = Conflicts::new(&program, &lifetimes, &planned);
-    let best = orders(&program, &lifetimes, &planned)
-        .into_iter()
-        .map(|order| conflicts.place(&program, &order))
-        .min_by_key(|(size, _)| *size);
-    let mut program = program;
-    if let Some((size, offsets)) = best {
-        program.arena_bytes = size;
-        for (id, offset) in offsets {
-            program.buffers[id.0 as usize].offset = Some(offset);
+    if !has_room(&program) {
+        return program;
+    }
+    let mut overlaps = Overlaps::default();
+    let orders = order::search(&program, &mut overlaps);
+    let any_order = |overlaps: &mut Overlaps, found: &Placed| match orders.least < found.least {
+        true => place(&program, overlaps, &|id| orders.fixed.contains(&id)).least.max(orders.least),
+        false => orders.least,
+    };
+    let moved = orders.better().map(|steps| {
+        let moved = Program { steps, ..program.clone() };
+        (place(&moved, &mut overlaps, &|_| true), moved)
+    });
+    // An order that needs less at each time may still leave holes.
+    if let Some((found, moved)) = moved.as_ref().filter(|(found, _)| found.size < orders.given) {
+        return placed(moved.clone(), found, any_order(&mut overlaps, found));
+    }
+    let given = place(&program, &mut overlaps, &|_| true);
+    match moved.filter(|(found, _)| found.size < given.size) {
+        Some((found, moved)) => placed(moved, &found, any_order(&mut overlaps, &found)),
+        None => {
+            let any_order = any_order(&mut overlaps, &given);
+            placed(program, &given, any_order)
         }
     }
+}
+
+/// Whether all buffers side by side end at a byte that numbers reach; a program that is not so stays without a plan.
+fn has_room(program: &Program) -> bool {
+    let sizes =
+        program.buffers.iter().map(|b| b.shape.iter().try_fold(b.dtype.bytes(), |n, e| n.checked_mul(*e)));
+    let sum = sizes.into_iter().try_fold(0usize, |sum, bytes| sum.checked_add(bytes?)?.checked_add(8));
+    sum.is_some_and(|sum| sum < i64::MAX as usize / 8)
+}
+
+/// The smallest plan of some buffers for the program's order of steps.
+fn place(program: &Program, overlaps: &mut Overlaps, wanted: &dyn Fn(TensorId) -> bool) -> Placed {
+    let instance = overlaps.instance(program, wanted);
+    let known = greedy::place(&instance);
+    let Found { offsets, size, least } = search::improve(&instance, known);
+    debug_assert!(instance.allows(&offsets), "a plan keeps to the rules of every pair");
+    let ids = instance.items.iter().map(|item| item.id);
+    Placed { offsets: ids.zip(offsets).collect(), size, least }
+}
+
+/// A plan: the offsets of buffers that have bytes.
+struct Placed {
+    offsets: Vec<(TensorId, i64)>,
+    size: i64,
+    /// No plan for the same order is smaller.
+    least: i64,
+}
+
+fn placed(mut program: Program, found: &Placed, any_order: i64) -> Program {
+    for buffer in program.buffers.iter_mut().filter(|b| b.is_planned()) {
+        buffer.offset = Some(0);
+    }
+    for (id, offset) in &found.offsets {
+        program.buffers[id.0 as usize].offset = Some(*offset as usize);
+    }
+    program.arena_bytes = found.size as usize;
+    let least = |bytes: i64| bytes.min(found.size) as usize;
+    program.proof =
+        Some(Proof { this_order: least(found.least), any_order: least(any_order.min(found.least)) });
     program
 }
 
-/// The orders in which buffers are placed, each at the lowest place that is free: from the last to the first, which lets
-/// a chain of trailing outputs climb; and from the largest to the smallest.
-fn orders(program: &Program, lifetimes: &[Lifetime], planned: &[TensorId]) -> Vec<Vec<TensorId>> {
-    let sorted = |key: &dyn Fn(&TensorId) -> (i64, i64)| {
-        let mut order = planned.to_vec();
-        order.sort_by_key(key);
-        order
-    };
-    let lifetime = |id: &TensorId| lifetimes[id.0 as usize];
-    let bytes = |id: &TensorId| program.buffer(*id).bytes() as i64;
-    vec![
-        sorted(&|id| (-lifetime(id).first, -bytes(id))),
-        sorted(&|id| (-lifetime(id).last, -bytes(id))),
-        sorted(&|id| (-bytes(id), lifetime(id).first)),
-        sorted(&|id| (-bytes(id), -lifetime(id).first)),
-        sorted(&|id| (lifetime(id).first, -bytes(id))),
-    ]
-}
-
-/// What a buffer must keep to towards another one that is alive at the same time.
-#[derive(Clone, Copy, PartialEq, Debug)]
-enum Relation {
-    /// No common byte.
-    Disjoint,
-    /// The first is written as the second dies: the first begins at least this many bytes before the second, or
-    /// they have no common byte.
-    Trails(i64),
-}
-
-/// A buffer that is alive at the same time as another one.
-struct Neighbour {
-    id: TensorId,
-    /// What the one must keep to towards this neighbour.
-    forth: Relation,
-    /// What this neighbour must keep to towards the one.
-    back: Relation,
-}
-
-/// The neighbours of every buffer.
-struct Conflicts {
-    neighbours: Vec<Vec<Neighbour>>,
-}
-
-impl Conflicts {
-    fn new(program: &Program, lifetimes: &[Lifetime], planned: &[TensorId]) -> Conflicts {
-        let kernels = kernels(program);
-        let lifetime = |id: TensorId| lifetimes[id.0 as usize];
-        // `a` is written as `b` dies.
-        let relation = |a: TensorId, b: TensorId| {
-            // C takes objects of two types to be distinct, and so may a compiler reorder what is done to them.
-            let alike = program.buffer(a).dtype == program.buffer(b).dtype;
-            let meet = lifetime(b).last == lifetime(a).first && lifetime(b).first < lifetime(a).first;
-            let kernel = usize::try_from(lifetime(a).first).ok().and_then(|time| *kernels.get(time)?);
-            match kernel.filter(|_| alike && meet) {
-                Some(kernel) => distance(program, kernel, b, a).map_or(Relation::Disjoint, Relation::Trails),
-                None => Relation::Disjoint,
-            }
-        };
-        let mut neighbours: Vec<Vec<Neighbour>> = program.buffers.iter().map(|_| vec![]).collect();
-        let mut order = planned.to_vec();
-        order.sort_by_key(|id| lifetime(*id).first);
-        let mut alive: Vec<TensorId> = vec![];
-        for a in order {
-            alive.retain(|b| lifetime(*b).last >= lifetime(a).first);
-            for &b in &alive {
-                let (forth, back) = (relation(a, b), relation(b, a));
-                neighbours[a.0 as usize].push(Neighbour { id: b, forth, back });
-                neighbours[b.0 as usize].push(Neighbour { id: a, forth: back, back: forth });
-            }
-            alive.push(a);
-        }
-        Conflicts { neighbours }
-    }
-
-    /// Places buffers in `order`; gives the arena's size and the offsets.
-    fn place(&self, program: &Program, order: &[TensorId]) -> (usize, Vec<(TensorId, usize)>) {
-        let mut offsets: Vec<Option<usize>> = vec![None; program.buffers.len()];
-        for &id in order {
-            offsets[id.0 as usize] = Some(self.lowest(program, id, &offsets));
-        }
-        let placed: Vec<(TensorId, usize)> =
-            order.iter().filter_map(|id| Some((*id, offsets[id.0 as usize]?))).collect();
-        let size = placed.iter().map(|(id, offset)| offset + program.buffer(*id).bytes()).max().unwrap_or(0);
-        (size, placed)
-    }
-
-    /// The lowest place for a buffer that suits its neighbours which have theirs.
-    fn lowest(&self, program: &Program, id: TensorId, offsets: &[Option<usize>]) -> usize {
-        let (bytes, unit) = (program.buffer(id).bytes() as i64, program.buffer(id).dtype.bytes() as i64);
-        let align = |offset: i64| (offset.max(0) + unit - 1) / unit * unit;
-        let placed: Vec<(&Neighbour, i64, i64)> = self.neighbours[id.0 as usize]
-            .iter()
-            .filter_map(|n| Some((n, offsets[n.id.0 as usize]? as i64, program.buffer(n.id).bytes() as i64)))
-            .collect();
-        let mut candidates = vec![0];
-        for &(neighbour, begin, length) in &placed {
-            candidates.push(align(begin + length));
-            if let Relation::Trails(distance) = neighbour.back {
-                candidates.push(align(begin + distance));
-            }
-            if let Relation::Trails(distance) = neighbour.forth {
-                let highest = begin - distance;
-                candidates.extend((highest >= 0).then(|| highest - highest % unit));
-            }
-        }
-        candidates.sort_unstable();
-        let suits = |&offset: &i64| {
-            placed.iter().all(|&(neighbour, begin, length)| {
-                let disjoint = offset + bytes <= begin || begin + length <= offset;
-                disjoint || neighbour.forth.allows(offset, begin) || neighbour.back.allows(begin, offset)
-            })
-        };
-        candidates.into_iter().find(suits).unwrap_or(0) as usize
-    }
-}
-
-impl Relation {
-    /// Whether buffers that begin at these bytes may have bytes in common.
-    fn allows(self, first: i64, second: i64) -> bool {
-        matches!(self, Relation::Trails(distance) if first + distance <= second)
-    }
+/// The bytes that `output` must begin before `input`, which a kernel reads for the last time.
+pub(crate) fn distance(program: &Program, kernel: &Kernel, input: TensorId, output: TensorId) -> Option<i64> {
+    distance::distance(program, kernel, input, output, distance::Side::Below)
 }
 
 /// The largest alignment that any planned buffer needs, in bytes.
