@@ -46,10 +46,11 @@ impl Budget {
         Budget { ram: size(Place::Data), flash: size(Place::Constants) }
     }
 
-    /// Fails where the footprint exceeds the budget.
-    pub fn check(self, footprint: Footprint) -> Result<()> {
-        let help = "`nablac show MODEL --after plan` says which buffers live at once";
-        let ram = self.over_ram("the arena takes", footprint.arena_bytes as u64, help);
+    /// Fails where the footprint exceeds the budget; `help` says what fills the arena.
+    pub fn check(self, footprint: Footprint, help: impl FnOnce() -> String) -> Result<()> {
+        let too_much = self.ram.is_some_and(|bound| footprint.arena_bytes as u64 > bound);
+        let help = if too_much { help() } else { String::new() };
+        let ram = self.over_ram("the arena takes", footprint.arena_bytes as u64, &help);
         let flash = self.over_flash("the weights take", footprint.weight_bytes as u64);
         combined(ram.into_iter().chain(flash))
     }
@@ -87,7 +88,7 @@ mod tests {
     #[test]
     fn each_budget_is_checked_and_a_bound_is_allowed_to_be_met() {
         let footprint = Footprint { arena_bytes: 100, weight_bytes: 1000 };
-        let check = |ram, flash| Budget { ram, flash }.check(footprint);
+        let check = |ram, flash| Budget { ram, flash }.check(footprint, || "smaller".into());
         assert!(check(None, None).is_ok());
         assert!(check(Some(100), Some(1000)).is_ok());
         assert_eq!(check(Some(99), None).unwrap_err().code, Code::Ram);

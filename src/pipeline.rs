@@ -15,7 +15,7 @@ use nablac_machine::Machine;
 use crate::budget::Footprint;
 use crate::failure::{Code, Failure, Result};
 use crate::schedules::Schedules;
-use crate::{defaults, fusion};
+use crate::{defaults, fusion, memory};
 
 macro_rules! stages { ($($Name:ident $name:literal $about:literal;)*) => {
     /// A stage of the compiler, in the order in which they run.
@@ -194,7 +194,7 @@ pub fn compile(source: &SourceModel, options: &Options, begin: &mut dyn FnMut(St
     begin(Stage::Plan);
     let nests = nablac_loops::plan(nests);
     verify_loops(Stage::Plan, &nests)?;
-    bounds.check(Footprint::of(&nests))?;
+    bounds.check(Footprint::of(&nests), || memory::Report::of(&nests).what_binds())?;
     if options.after == Stage::Plan {
         return Ok(Form::Loops(nests));
     }

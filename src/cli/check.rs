@@ -58,7 +58,9 @@ pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
         )?
     {
         let footprint = Footprint::of(&nests);
-        Budget::of(&machine).check(footprint)?;
+        let help =
+            "whole tensors are counted: `nablac fit` says whether it fits with kernels that run row by row";
+        Budget::of(&machine).check(footprint, || help.into())?;
         fields["footprint"] = json!(footprint);
         let [arena, weights] = [footprint.arena_bytes, footprint.weight_bytes].map(|n| text::bytes(n as u64));
         report += &format!("  fits    {}: arena {arena}, weights {weights}\n", machine.name);

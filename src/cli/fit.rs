@@ -1,6 +1,7 @@
 //! `nablac fit`: whether a model fits, and what less memory costs.
 
 use nablac::budget::Budget;
+use nablac::comparison::{Allowance, compare};
 use nablac::failure::{Code, Failure, Result};
 use nablac::pipeline::{self, Stage};
 use nablac::samples::{Port, Sample};
@@ -55,6 +56,8 @@ struct Target {
     machine: Machine,
     budget: Budget,
     configurations: Vec<Configuration>,
+    /// What the first of them gave: the others must give the same.
+    outputs: Vec<Sample>,
 }
 
 pub fn run(arguments: &Arguments, talk: &Talk) -> Result<Answer> {
@@ -109,7 +112,7 @@ impl Trial<'_> {
         let own = Budget::of(&machine);
         let budget =
             Budget { ram: asked_for.bounds().ram.or(own.ram), flash: asked_for.bounds().flash.or(own.flash) };
-        let mut target = Target { machine, budget, configurations: vec![] };
+        let mut target = Target { machine, budget, configurations: vec![], outputs: vec![] };
         // The bounds are for what is measured: a configuration is chosen by its arena.
         let free = Schedules { budget: Budget::default(), ..asked_for };
         self.configurations(&mut target, &free, "")?;
@@ -148,7 +151,7 @@ impl Trial<'_> {
 
     /// Measures one, and where nothing but flash is short once more with small code.
     fn configuration(&self, target: &mut Target, schedules: &Schedules, arguments: String) -> Result<()> {
-        let measured = self.measure(&target.machine, schedules)?;
+        let measured = self.measure(target, schedules, &arguments)?;
         let fits =
             |measured: &Measurement| target.budget.check_measured(&target.machine.name, measured).is_ok();
         let (ram, flash) = (target.budget.ram, target.budget.flash);
@@ -158,20 +161,32 @@ impl Trial<'_> {
         target.configurations.push(own);
         if short_of_flash && schedules.optimize == Optimize::Time {
             let small = Schedules { optimize: Optimize::Size, ..schedules.clone() };
-            let measured = self.measure(&target.machine, &small)?;
-            let fits = target.budget.check_measured(&target.machine.name, &measured).is_ok();
             let arguments = format!(" --optimize size{arguments}");
+            let measured = self.measure(target, &small, &arguments)?;
+            let fits = target.budget.check_measured(&target.machine.name, &measured).is_ok();
             target.configurations.push(Configuration { arguments, fits, measured });
         }
         Ok(())
     }
 
-    fn measure(&self, machine: &Machine, schedules: &Schedules) -> Result<Measurement> {
+    /// Runs a configuration, which must give what the others do: integers exactly.
+    fn measure(&self, target: &mut Target, schedules: &Schedules, arguments: &str) -> Result<Measurement> {
         let Arguments { model, build, samples, .. } = self.arguments;
         let options = Options { optimize: schedules.optimize, ..build.options(samples.keep_state) };
+        let machine = &target.machine;
         let run =
-            build.execute_with(schedules, model, self.network, machine, self.samples, &options, self.talk);
-        Ok(run?.measurement)
+            build.execute_with(schedules, model, self.network, machine, self.samples, &options, self.talk)?;
+        if target.outputs.is_empty() {
+            target.outputs = run.outputs;
+            return Ok(run.measurement);
+        }
+        let allowance = Allowance { factor: 1.0, steps: 0 };
+        let compared = compare(&self.network.outputs, &run.outputs, &target.outputs, allowance);
+        if compared.iter().any(|output| output.mismatches > 0) {
+            let message = format!("with `{}` the outputs are not those of whole tensors", arguments.trim());
+            return Err(Failure::new(Code::GeneratedCode, message));
+        }
+        Ok(run.measurement)
     }
 }
 

@@ -14,6 +14,9 @@ pub use page::page;
 /// The report's file in the output folder.
 pub const FILE: &str = "report.html";
 
+/// How many of those that fill the arena are named in an error.
+const LARGEST: usize = 3;
+
 /// What is known of a plan.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Report {
@@ -105,6 +108,21 @@ impl Report {
                 self.arena_lower_bound
             ),
         }
+    }
+
+    /// What stands against a smaller arena, and what to do, where this is the smallest that was found.
+    pub fn what_binds(&self) -> String {
+        let mut owners: Vec<&Owner> = self.peak.owners.iter().collect();
+        owners.sort_by_key(|owner| std::cmp::Reverse(owner.bytes));
+        let owner = |owner: &&Owner| format!("`{}`, {} bytes, {}", owner.name, owner.bytes, owner.purpose);
+        let largest: Vec<String> = owners.iter().take(LARGEST).map(owner).collect();
+        format!(
+            "`{}` binds: {}. This is the smallest arena that was found, and `--ram {}` works; an input that comes by rows, as with \
+             `--input 0=rows`, or that is read where it is may take less: `nablac fit` tries",
+            self.peak.kernel,
+            largest.join("; "),
+            self.arena_bytes
+        )
     }
 
     /// What would make the arena smaller, the most helpful first.
