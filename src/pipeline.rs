@@ -260,6 +260,7 @@ pub fn capacity(machine: &Machine, optimize: Optimize, threads: usize) -> Result
         optimize,
         rank: 0,
         threads: if machine.threads { threads.max(1) } else { 0 },
+        by_rows: false,
     })
 }
 

@@ -303,7 +303,7 @@ fn every_stage_prints_a_text_that_reads_back() {
         assert!(show(stage).starts_with("program digits {"));
     }
     assert!(show("lower").starts_with("loops digits {"));
-    assert!(show("plan").contains(" bytes {"));
+    assert!(show("plan").contains(" bytes"));
     let json = succeeds(&["show", DIGITS, "--after", "plan", "--json"]).json();
     assert_eq!((&json["language"], &json["stage"]), (&"loops".into(), &"plan".into()));
 }

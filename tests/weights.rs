@@ -48,7 +48,7 @@ fn the_folder_has_the_file_and_the_same_as_an_array() {
 
 #[test]
 fn the_c_builds_everywhere_and_passes_its_own_test() {
-    support::check_c_with(DIGITS.as_ref(), "digits-blob", Weights::Blob);
+    support::check_c_with(DIGITS.as_ref(), "digits-blob", |options| options.c.weights = Weights::Blob);
 }
 
 #[test]

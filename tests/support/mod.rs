@@ -174,11 +174,11 @@ pub fn options(after: Stage, limits: &Limits) -> Options {
 /// Compiles a network to C, that with every compiler at hand and every warning, and runs its self-test under sanitizers: its golden
 /// vectors are the interpreter's.
 pub fn check_c(path: &Path, test: &str) {
-    check_c_with(path, test, nablac_c::Weights::Code);
+    check_c_with(path, test, |_| {});
 }
 
-/// The same with the weights there.
-pub fn check_c_with(path: &Path, test: &str, weights: nablac_c::Weights) {
+/// The same with other options.
+pub fn check_c_with(path: &Path, test: &str, change: impl FnOnce(&mut Options)) {
     let source = nablac::model::read(path, &Default::default()).unwrap().source;
     let limits = Limits::default();
     let definition = compile(&source, &options(Stage::Define, &limits), &mut |_| {}).unwrap();
@@ -188,14 +188,11 @@ pub fn check_c_with(path: &Path, test: &str, weights: nablac_c::Weights) {
     let vectors = inputs.into_iter().zip(outputs);
     let c = nablac_c::Options {
         vectors: vectors.map(|(inputs, outputs)| nablac_c::Vector { inputs, outputs }).collect(),
-        weights,
         ..Default::default()
     };
-    let Form::C(_, folder) =
-        compile(&source, &Options { c, ..options(Stage::C, &limits) }, &mut |_| {}).unwrap()
-    else {
-        unreachable!()
-    };
+    let mut options = Options { c, ..options(Stage::C, &limits) };
+    change(&mut options);
+    let Form::C(_, folder) = compile(&source, &options, &mut |_| {}).unwrap() else { unreachable!() };
     let work = toolchain::Work::new(test);
     toolchain::compile_everywhere(&work, &folder, true);
     let (passed, report) = toolchain::selftest(&work, &folder);

@@ -18,6 +18,7 @@ pub fn header(
     let Identifiers { prefix, upper, .. } = identifiers;
     let mut shapes = String::new();
     let mut places = String::new();
+    let mut setters = String::new();
     let inputs = program.inputs().into_iter().enumerate().map(|(k, id)| (k, "input", "", id));
     let outputs = program.outputs().into_iter().enumerate().map(|(k, id)| (k, "output", "const ", id));
     for (position, kind, constant, id) in inputs.chain(outputs) {
@@ -27,7 +28,7 @@ pub fn header(
         if kind == "input"
             && let Some(declaration) = delivery::declaration(program, position, id)
         {
-            places += &declaration;
+            setters += &declaration;
             continue;
         }
         let t = c_type(buffer.dtype);
@@ -51,7 +52,7 @@ pub fn header(
         .replace("@SET_POOL@\n", pool::only(program, pool::DECLARATION))
         .replace("@THREADS@", &program.threads().to_string())
         .replace("@SHAPES@\n", &shapes)
-        .replace("@PLACES@", &places)
+        .replace("@PLACES@", &(places + &setters))
         .replace("@NAME@", prefix)
         .replace("@UPPER@", upper)
 }

@@ -52,7 +52,8 @@ pub enum Role {
     Constant(Array),
     /// Lives between the kernels that write and read it.
     Local,
-    /// Lives from one run to the next, and is not written before the end of a run: it then becomes a copy of its next value.
+    /// Lives from one run to the next: at the end of a run it becomes a copy of its next value. It is not written before, unless it is its
+    /// own next value: nobody then reads the old one behind the first write.
     State(State),
 }
 
@@ -284,10 +285,15 @@ impl Program {
         self.kernels().into_iter().map(Kernel::parts).max().unwrap_or(1)
     }
 
+    /// Calls `f` with every step, outer ones first.
+    pub(crate) fn visit_steps<'a>(&'a self, f: &mut dyn FnMut(&'a Step)) {
+        visit_steps(&self.steps, f);
+    }
+
     /// All steps that ask for rows, in the order of the text.
     pub fn receives(&self) -> Vec<&Receive> {
         let mut found = vec![];
-        visit_steps(&self.steps, &mut |step| {
+        self.visit_steps(&mut |step| {
             if let Step::Receive(receive) = step {
                 found.push(receive);
             }
@@ -314,7 +320,7 @@ impl Program {
     /// All kernels, in the order of the text.
     pub fn kernels(&self) -> Vec<&Kernel> {
         let mut found = vec![];
-        visit_steps(&self.steps, &mut |step| {
+        self.visit_steps(&mut |step| {
             if let Step::Kernel(kernel) = step {
                 found.push(kernel);
             }

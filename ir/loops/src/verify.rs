@@ -40,7 +40,7 @@ pub fn verify(program: &Program) -> Result<(), Error> {
             let buffer = program.buffers.get(id.0 as usize)?;
             Some(Element { name: &buffer.name, dtype: buffer.dtype, shape: &buffer.shape })
         };
-        let is_state = |id| matches!(program.buffer(id).role, Role::State(_));
+        let is_state = |next| next != id && matches!(program.buffer(next).role, Role::State(_));
         verify_state(state, element(id), element(state.next), is_state, &checker.written)
             .map_err(|problem| Error::invalid(place(), problem))?;
     }
@@ -209,7 +209,9 @@ impl<'a> Checker<'a> {
         let writes = kernel.writes(buffers);
         for id in &writes {
             let buffer = self.program.buffer(*id);
-            if matches!(buffer.role, Role::Input(_) | Role::Constant(_) | Role::State(_)) {
+            // A state that is its own next value becomes that when nobody reads the old one any more.
+            let in_place = matches!(&buffer.role, Role::State(state) if state.next == *id);
+            if matches!(buffer.role, Role::Input(_) | Role::Constant(_) | Role::State(_)) && !in_place {
                 return Err(Error::invalid(
                     place,
                     format!("`{}` is given and can't be written", buffer.name),

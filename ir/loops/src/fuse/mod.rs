@@ -32,7 +32,7 @@ pub fn fuse(
     segments.extend(readers_of_rows(&program, &segments));
     for segment in &segments {
         let segment = segment::segment(&program, segment)?;
-        let rings = segment::rings(&program, &segment)?;
+        let rings = segment::rings(&program, &segment, &segment::users(&program))?;
         program = build::build(&program, &segment, &rings);
     }
     let left = |b: &&Buffer| b.role == Role::Input(Delivery::Rows);

@@ -32,14 +32,19 @@ pub(super) struct Ring {
     pub rows: usize,
 }
 
-/// How many kernels use each buffer.
+/// How many kernels and other steps use each buffer.
 pub(super) fn users(program: &Program) -> Vec<usize> {
     let count = program.buffers.len();
     let mut users = vec![0; count];
-    for kernel in program.kernels() {
-        let ids: BTreeSet<TensorId> = kernel.reads(count).into_iter().chain(kernel.writes(count)).collect();
+    program.visit_steps(&mut |step| {
+        let ids: BTreeSet<TensorId> = match step {
+            Step::Kernel(kernel) => kernel.reads(count).into_iter().chain(kernel.writes(count)).collect(),
+            Step::Repeat(repeat) => repeat.carried.iter().flat_map(|c| [c.0, c.1, c.2]).collect(),
+            Step::Receive(receive) => [receive.input, receive.buffer].into(),
+            Step::Branch { condition, .. } => [*condition].into(),
+        };
         ids.into_iter().for_each(|id| users[id.0 as usize] += 1);
-    }
+    });
     users
 }
 
@@ -127,6 +132,12 @@ fn stages(
             }
             reads.push(Need { producer, stride: window.stride, low: window.low, high: window.high });
         }
+        let before = |id: &&TensorId| {
+            rows[..position].iter().any(|other| other.reads.contains_key(id) || other.whole.contains(id))
+        };
+        if let Some(id) = own.writes.keys().find(before) {
+            return Err(format!("`{}` is read by one of them and written by a later one", name(id)));
+        }
         if let Some(id) = own.writes.keys().find(|id| producer(id).is_some()) {
             return Err(format!("`{}` is written by two of them", name(id)));
         }
@@ -135,14 +146,17 @@ fn stages(
     Ok(stages)
 }
 
-/// What only this segment uses, and the inputs that come by rows, as rings.
-pub(super) fn rings(program: &Program, segment: &Segment) -> Result<BTreeMap<TensorId, Ring>, Error> {
-    let users = users(program);
-    let count = program.buffers.len();
+/// What only this segment uses, and the inputs that come by rows, as rings; `users` is how many steps use each buffer.
+pub(super) fn rings(
+    program: &Program,
+    segment: &Segment,
+    users: &[usize],
+) -> Result<BTreeMap<TensorId, Ring>, Error> {
     let used_here = |id: TensorId| {
-        let touches =
-            |kernel: &&&Kernel| kernel.reads(count).contains(&id) || kernel.writes(count).contains(&id);
-        segment.kernels.iter().filter(touches).count()
+        let uses = |rows: &&Rows| {
+            rows.reads.contains_key(&id) || rows.writes.contains_key(&id) || rows.whole.contains(&id)
+        };
+        segment.rows.iter().filter(uses).count()
     };
     let held = program.states().map(|(_, state)| state.next).collect::<Vec<_>>();
     let alive = |stage: usize| segment.timing.alive[stage];

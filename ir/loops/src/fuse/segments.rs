@@ -51,6 +51,10 @@ struct Model<'p> {
     lifetimes: Vec<Lifetime>,
     rows: Vec<Option<Rows>>,
     private: BTreeSet<TensorId>,
+    /// How many steps use each buffer.
+    users: Vec<usize>,
+    /// The bytes of what each kernel keeps to itself.
+    scratch: Vec<usize>,
     /// What each takes that runs as it is; none where an input comes by rows.
     alone: Vec<Option<usize>>,
 }
@@ -62,14 +66,21 @@ impl<'p> Model<'p> {
         let timed = kernels(program);
         let timed = timed.iter().enumerate().filter_map(|(time, kernel)| Some((time as i64, (*kernel)?)));
         let (times, kernels): (Vec<i64>, Vec<&Kernel>) = timed.unzip();
+        let count = program.buffers.len();
+        let kept = |kernel: &&Kernel| -> usize {
+            let own = kernel.writes(count).into_iter().filter(|id| private(*id));
+            own.map(|id| program.buffer(id).bytes()).sum()
+        };
         let mut model = Model {
             program,
+            scratch: kernels.iter().map(kept).collect(),
             rows: kernels.iter().map(|kernel| rows(program, kernel, &private).ok()).collect(),
             private: program.buffers().map(|(id, _)| id).filter(|id| private(*id)).collect(),
             lifetimes: lifetimes(program),
             kernels,
             times,
             alone: vec![],
+            users: users.clone(),
         };
         model.alone = (0..model.kernels.len()).map(|position| model.alone(position)).collect();
         model
@@ -146,21 +157,12 @@ impl<'p> Model<'p> {
         if end == first + 1 && segment.inputs.is_empty() {
             return None;
         }
-        let rings = rings(self.program, &segment).ok()?;
+        let rings = rings(self.program, &segment, &self.users).ok()?;
         let held: usize = rings
             .iter()
             .map(|(id, ring)| self.bytes(*id) / self.program.buffer(*id).shape[ring.along].max(1) * ring.rows)
             .sum();
-        let count = self.program.buffers.len();
-        let scratch = |kernel: &&Kernel| -> usize {
-            kernel
-                .writes(count)
-                .into_iter()
-                .filter(|id| self.private.contains(id))
-                .map(|id| self.bytes(id))
-                .sum()
-        };
-        let scratch = self.kernels[first..end].iter().map(scratch).max().unwrap_or(0);
+        let scratch = self.scratch[first..end].iter().copied().max().unwrap_or(0);
         let own = |id: TensorId| rings.contains_key(&id) || self.private.contains(&id);
         Some(held + scratch + self.alive(self.times[first], self.times[end - 1], &own))
     }

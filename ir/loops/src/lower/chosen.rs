@@ -72,8 +72,12 @@ fn plain(
         match pinned.transpose() {
             Err(error) => failure = failure.take().or(Some(error)),
             Ok(pinned) => {
-                _ = plain
-                    .insert(own, pinned.unwrap_or_else(|| by_rule(program, statement, counters, capacity)))
+                _ = plain.insert(
+                    own,
+                    pinned.unwrap_or_else(|| {
+                        by_rule(program, statement, counters, &pins.capacity(own, capacity))
+                    }),
+                )
             }
         }
     });

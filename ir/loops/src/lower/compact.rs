@@ -82,7 +82,7 @@ fn mark(steps: &[Step], used: &mut Vec<bool>) {
     }
 }
 
-fn rename_steps(steps: Vec<Step>, of: &dyn Fn(TensorId) -> TensorId) -> Vec<Step> {
+pub(super) fn rename_steps(steps: Vec<Step>, of: &dyn Fn(TensorId) -> TensorId) -> Vec<Step> {
     let each = |step| match step {
         Step::Kernel(kernel) => Step::Kernel(Kernel { body: rename(kernel.body, of), ..kernel }),
         Step::Repeat(repeat) => Step::Repeat(Repeat {

@@ -137,7 +137,10 @@ pub(super) fn prepare(
         let chosen = match pins.get(position) {
             Some(pinned) if pinned.instruction().is_none() => None,
             Some(pinned) => Some(pinned.packed(&program, &statement, &factors, library)?),
-            None => rules::choose(&program, &statement, &factors, library, capacity),
+            None => {
+                let capacity = pins.capacity(position, capacity);
+                rules::choose(&program, &statement, &factors, library, &capacity)
+            }
         };
         let Some((schedule, dot)) = chosen else { continue };
         factors.offset = dot.offset(program.dtype(factors.moving.tensor));

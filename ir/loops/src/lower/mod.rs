@@ -20,6 +20,7 @@ mod copies;
 mod dot;
 mod edges;
 mod group;
+mod in_place;
 mod lanes;
 mod nest;
 mod operands;
@@ -64,6 +65,15 @@ pub struct Capacity {
     pub rank: usize,
     /// How many threads run kernels; 0 where the machine has none.
     pub threads: usize,
+    /// Whether the outermost loop counts rows one by one, as of a kernel that runs row by row with others.
+    pub by_rows: bool,
+}
+
+impl Capacity {
+    /// The loop of a statement that must be outermost and count one by one, of its space loops in order.
+    fn row(&self, statement: &Statement, space: &[usize]) -> Option<usize> {
+        space.iter().copied().find(|&l| self.by_rows && statement.loops[l].extent > 1)
+    }
 }
 
 /// How many candidates a rule has at most.
@@ -157,7 +167,7 @@ fn lower_chosen(program: IndexProgram, capacity: &Capacity, chosen: Chosen) -> P
         arena_bytes: 0,
         proof: None,
     };
-    copies::copy(number_variables(compact::compact(lowered)))
+    in_place::states(copies::copy(number_variables(compact::compact(lowered))))
 }
 
 /// What goes from one nest to the next while a program is lowered.

@@ -25,6 +25,9 @@ const POINTERS: usize = 2;
 /// How many channels of a depthwise convolution are copied at a time.
 const COPIED_TOGETHER: usize = 8;
 
+/// The most bytes of a buffer where code is to take little memory, if fewer channels together make it that small.
+const SMALL_BUFFER: usize = 1024;
+
 /// The most steps of a sum that are written out: beyond, another copy of the code saves less than a loop's end costs.
 const WRITTEN_OUT: usize = 16;
 
@@ -79,7 +82,9 @@ fn in_lanes(
     let moves = |l: &usize| factors.moves(*l).is_some();
     let wide = |l: &&usize| factors.extents[**l] > 1;
     // Pixels move one operand, channels the other, and what moves both is no tile.
-    let pixel = space.iter().filter(|l| moves(l) && !factors.weighs(**l)).rfind(wide).copied();
+    let counted = capacity.row(statement, &space);
+    let pixel = space.iter().filter(|l| moves(l) && !factors.weighs(**l) && Some(**l) != counted);
+    let pixel = pixel.rev().find(wide).copied();
     let channel = space.iter().filter(|l| !moves(l) && factors.weighs(**l)).rfind(wide).copied();
     let shares = |l: usize| {
         let window = |s: usize| factors.moves(s).map(|m| m.0) == factors.moves(l).map(|m| m.0);
@@ -99,7 +104,10 @@ fn in_lanes(
     let mut loops: Vec<(usize, usize)> = outer.iter().map(|&l| (l, 1)).collect();
     // Channels that are neighbours in memory are copied together, then gone through one by one.
     if depthwise && let Some((l, step)) = loops.last_mut() {
-        *step = factors.extents[*l].min(COPIED_TOGETHER);
+        let small = capacity.optimize == Optimize::Ram;
+        let most =
+            if small { SMALL_BUFFER / window_bytes(factors, &dot, pixel, &reduced) } else { usize::MAX };
+        *step = factors.extents[*l].min(COPIED_TOGETHER).min(most).max(1);
     }
     let around = loops.len();
     if depthwise && let Some((l, _)) = loops.last().copied() {
@@ -150,6 +158,24 @@ fn in_lanes(
         packed,
     };
     Some((schedule, dot))
+}
+
+/// The bytes of what windows slide over in one row of a channel.
+fn window_bytes(factors: &Factors, dot: &Dot, pixel: Option<usize>, reduced: &[usize]) -> usize {
+    let reach = |d: usize| {
+        let along = |l: &usize| match factors.moves(*l) {
+            Some((own, factor)) if own == d => factor.unsigned_abs() as usize * (factors.extents[*l] - 1),
+            _ => 0,
+        };
+        reduced.iter().chain(&pixel).map(along).sum::<usize>() + 1
+    };
+    let columns = pixel.and_then(|l| factors.moves(l)).map(|(d, _)| d);
+    // A column is whole registers.
+    let elements = |d: usize| match reach(d) {
+        rows if rows > 1 && Some(d) != columns => rows.next_multiple_of(dot.terms),
+        columns => columns,
+    };
+    (0..factors.moving.at.len()).map(elements).product::<usize>() * dot.dtype.bytes()
 }
 
 /// Reduced loops as the buffer has them: first the one whose window slides along the pixels of a tile, the others as in memory.

@@ -73,9 +73,11 @@ pub(super) fn choose(
 ) -> Schedule {
     let space = space_order(statement, depth);
     let reduced = reduced_order(program, statement, depth);
-    let vector = vector(program, statement, depth, capacity, &space);
+    let row = capacity.row(statement, &space);
+    let vector = vector(program, statement, depth, capacity, &space).filter(|side| Some(side.l) != row);
     let lanes = |l: usize| vector.as_ref().filter(|side| side.l == l).map_or(1, |side| side.lanes);
-    let wide: Vec<usize> = space.iter().copied().filter(|&l| statement.loops[l].extent > 1).collect();
+    let is_wide = |l: &usize| statement.loops[*l].extent > 1 && Some(*l) != row;
+    let wide: Vec<usize> = space.iter().copied().filter(is_wide).collect();
     let candidates: Vec<usize> = wide.iter().rev().take(2).copied().collect();
     let accesses = statement.accesses();
     let uses = |access: &Access, l: usize| {

@@ -3,7 +3,7 @@
 //! Owns every rule of legality, so that what comes out of here is built without a question: the rules of `rules` are advice, and a
 //! tile that the registers cannot hold is slow, not wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nablac_index::{LoopId, Program, Statement, TensorId};
 
@@ -27,6 +27,8 @@ const MOST_WRITTEN_OUT: usize = 1 << 14;
 #[derive(Default)]
 pub(super) struct Pins {
     pinned: BTreeMap<usize, Pinned>,
+    /// The kernels that run row by row with others.
+    by_rows: BTreeSet<usize>,
 }
 
 /// What a pin asks of one kernel.
@@ -43,6 +45,8 @@ impl Pins {
         schedules: &Schedules,
     ) -> Result<Pins, Error> {
         let mut pins = Pins::default();
+        let position = |name: &Name| kernels.iter().find(|k| k.name == name.text).map(|k| k.position);
+        pins.by_rows = schedules.fused().flatten().filter_map(position).collect();
         for pin in schedules.pins() {
             for name in &pin.kernels {
                 let kernel = kernels.iter().find(|kernel| kernel.name == name.text);
@@ -77,6 +81,11 @@ impl Pins {
     /// What is asked of the statement at a place.
     pub(super) fn get(&self, position: usize) -> Option<&Pinned> {
         self.pinned.get(&position)
+    }
+
+    /// What the machine offers to the statement at a place, where nobody asks for another schedule.
+    pub(super) fn capacity(&self, position: usize, capacity: &Capacity) -> Capacity {
+        Capacity { by_rows: self.by_rows.contains(&position), ..capacity.clone() }
     }
 
     /// Every pin that asks for an instruction must have got it.

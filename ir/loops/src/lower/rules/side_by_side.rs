@@ -34,7 +34,9 @@ pub(super) fn candidates(
     let space = super::super::schedule::space_order(statement, factors.depth);
     let moves = |l: &usize| factors.moves(*l).is_some();
     let wide = |l: &&usize| factors.extents[**l] > 1;
-    let pixel = space.iter().filter(|l| moves(l) && !factors.weighs(**l)).rfind(wide).copied();
+    let counted = capacity.row(statement, &space);
+    let pixel = space.iter().filter(|l| moves(l) && !factors.weighs(**l) && Some(**l) != counted);
+    let pixel = pixel.rev().find(wide).copied();
     let channel = space.iter().filter(|l| !moves(l) && factors.weighs(**l)).rfind(wide).copied();
     let (Some(channel), Some(last)) = (channel, factors.moving.at.len().checked_sub(1)) else {
         return vec![];
